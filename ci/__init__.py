@@ -1,0 +1,1 @@
+"""What runs in pipelines: the CI component, hook scripts and the benchmark."""

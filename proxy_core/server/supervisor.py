@@ -1,0 +1,184 @@
+"""The process above the workers: it prepares the folder, starts them, brings them back, and ends them.
+
+granian's own supervisor gives up when a worker dies twice within seconds. This one never does: each place for a worker
+is filled again after a pause that grows while its workers die young, and the other places serve on meanwhile.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from proxy_core.errors import ConfigurationError
+from proxy_core.server.orders import Orders, write_orders
+from proxy_core.settings import Server, Settings
+from proxy_core.storage.folder import Folder
+from proxy_core.telemetry.lines import LineWriter
+from proxy_core.telemetry.logs import Event, event_log
+from proxy_core.telemetry.metrics import forget_process
+
+_FIRST_PAUSE: Final = 0.1  # seconds before a worker that died is replaced; doubled while its successors die young
+_LONGEST_PAUSE: Final = 10.0
+_YOUNG: Final = 10.0
+_STOP: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM, SIGINT or SIGHUP. Returns the exit code.
+
+    :raises StorageError: the storage folder or its index can not be used, or another server uses it.
+    :raises ConfigurationError: the address can not be listened on.
+    """
+    folder = Folder(settings.storage.directory)
+    folder.prepare()
+    lock = folder.serve()
+    try:
+        from proxy_core.storage.index.migrate import migrate
+
+        migrate(settings.storage.directory)
+        folder.spool.clean()
+        _check_address(settings.server)
+        with _metrics_folder() as metrics_folder:
+            return _Supervisor(settings, metrics_folder).run()
+    finally:
+        lock.release()
+
+
+@dataclass(slots=True)
+class _Place:
+    """A place for a worker."""
+
+    number: int
+    process: subprocess.Popen[bytes] | None = None
+    born: float = 0.0
+    due: float = 0.0  # when to start the next one
+    pause: float = _FIRST_PAUSE
+
+
+class _Supervisor:
+    def __init__(self, settings: Settings, metrics_folder: Path) -> None:
+        self._settings = settings
+        self._metrics_folder = metrics_folder
+        self._readable = os.isatty(sys.stdout.fileno())
+        self._event: Event = event_log(LineWriter(sys.stdout.fileno()), readable=self._readable, process="supervisor")
+        self._places = [_Place(number) for number in range(1, settings.server.workers + 1)]
+
+    def run(self) -> int:
+        signals = _STOP | {signal.SIGCHLD}
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        try:
+            self._event("server_starts", url=self._settings.server.external_url, workers=len(self._places))
+            while True:
+                self._fill_places()
+                arrived = signal.sigtimedwait(signals, self._patience())
+                self._notice_deaths()
+                if arrived and arrived.si_signo in _STOP:
+                    break
+            self._stop()
+        finally:
+            for place in self._places:
+                _kill(place)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return 0
+
+    def _fill_places(self) -> None:
+        now = time.monotonic()
+        for place in self._places:
+            if place.process is None and place.due <= now:
+                place.process = _start(Orders(self._settings, self._metrics_folder, self._readable, place.number))
+                place.born = now
+
+    def _patience(self) -> float:
+        now = time.monotonic()
+        return min((max(0.0, place.due - now) for place in self._places if place.process is None), default=60.0)
+
+    def _notice_deaths(self) -> None:
+        now = time.monotonic()
+        for place in self._places:
+            process = place.process
+            if process is None or (code := process.poll()) is None:
+                continue
+            _close(process)
+            forget_process(self._metrics_folder, process.pid)
+            place.process = None
+            place.pause = min(place.pause * 2, _LONGEST_PAUSE) if now - place.born < _YOUNG else _FIRST_PAUSE
+            place.due = now + place.pause
+            self._event("worker_died", worker=place.number, pid=process.pid, code=code, again_in_seconds=place.pause)
+
+    def _stop(self) -> None:
+        """Ask all to stop; who has not in time, or when asked a second time, is ended."""
+        grace = self._settings.server.stop_grace
+        self._event("server_stops", grace_seconds=grace)
+        processes = [place.process for place in self._places if place.process]
+        for process in processes:
+            process.terminate()
+        end = time.monotonic() + grace
+        while any(process.poll() is None for process in processes) and (left := end - time.monotonic()) > 0:
+            arrived = signal.sigtimedwait(_STOP | {signal.SIGCHLD}, left)
+            if arrived and arrived.si_signo in _STOP:
+                break
+        unfinished = [process.pid for process in processes if process.poll() is None]
+        if unfinished:
+            self._event("workers_killed", pids=unfinished)
+
+
+def _start(orders: Orders) -> subprocess.Popen[bytes]:
+    # Few heaps: with one for each thread, memory that a fill gave back stays with its thread.
+    environment = {"MALLOC_ARENA_MAX": "2", **os.environ}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "proxy_core.server.worker"], stdin=subprocess.PIPE, env=environment, bufsize=0
+    )
+    with contextlib.suppress(BrokenPipeError):  # it died at once: its death is noticed like any other
+        write_orders(orders, _pipe(process))
+    return process
+
+
+def _pipe(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    if process.stdin is None:
+        raise AssertionError(process)
+    return process.stdin
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        _pipe(process).close()
+
+
+def _kill(place: _Place) -> None:
+    if process := place.process:
+        process.kill()
+        process.wait()
+        _close(process)
+
+
+def _check_address(server: Server) -> None:
+    """See that nobody listens there. The workers share the port, so they would not notice another server on it."""
+    try:
+        family, *_, address = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{server.host}:{server.port} can not be listened on: {error.strerror or error}.",
+            "Stop whatever listens there, or set another address as server.listen.",
+        ) from error
+
+
+@contextlib.contextmanager
+def _metrics_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="runner-bridge-metrics-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

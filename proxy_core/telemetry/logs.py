@@ -1,0 +1,102 @@
+"""Access and event logs: one JSON line each, or, on a terminal, lines for people."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+
+from proxy_core.telemetry.exchange import Exchange
+from proxy_core.telemetry.lines import LineWriter
+
+Event = Callable[..., None]
+
+_QUOTE: Final = json.encoder.encode_basestring_ascii
+
+
+class AccessLog:
+    """A line for each request.
+
+    :param readable: for people, not for machines.
+    """
+
+    def __init__(self, writer: LineWriter, *, readable: bool) -> None:
+        self._writer = writer
+        self._readable = readable
+        self._second = 0
+        self._stamp = ""
+
+    def now(self) -> str:
+        """The time as RFC 3339 in UTC, to the millisecond."""
+        moment = time.time()
+        second = int(moment)
+        if second != self._second:
+            self._second = second
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._stamp}.{int((moment - second) * 1000):03d}Z"
+
+    def exchange(self, exchange: Exchange, seconds: float) -> None:
+        self.line(exchange.request_id, exchange.client, seconds, self.tail(exchange))
+
+    def line(self, request_id: str, client: str, seconds: float, tail: str) -> None:
+        """A line from what changes with each request and the ``tail`` that many requests share."""
+        if self._readable:
+            self._writer.write(f"{self.now()} {client} {tail} {seconds * 1000:.1f} ms\n".encode())
+            return
+        self._writer.write(
+            f'{{"time":"{self.now()}","event":"request","request_id":"{request_id}","client":"{client}",'
+            f'"seconds":{seconds:.6f},{tail}}}\n'.encode()
+        )
+
+    def tail(self, exchange: Exchange) -> str:
+        """All of a line that does not change when the same is asked and answered again."""
+        if self._readable:
+            words = [exchange.method, exchange.path, str(exchange.status), f"{exchange.sent} B"]
+            words += [word for word in (exchange.state, exchange.subject, exchange.error) if word]
+            return " ".join(words)
+        fields = {
+            "method": exchange.method,
+            "path": exchange.path,
+            "status": exchange.status,
+            "bytes": exchange.sent,
+            "resource": exchange.resource,
+            "subject": exchange.subject,
+            "cache": exchange.state,
+            "upstream": exchange.upstream,
+            "error": exchange.error,
+            "detail": exchange.detail,
+        }
+        return ",".join(f"{_QUOTE(name)}:{json.dumps(value)}" for name, value in fields.items() if value is not None)
+
+
+def event_log(writer: LineWriter, *, readable: bool, **bound: object) -> Event:
+    """A function that logs an event: its name, and fields by keyword.
+
+    :param bound: fields that all events have.
+    """
+    renderer: Any = structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer()
+    logger = structlog.wrap_logger(
+        _Lines(writer),
+        processors=[
+            structlog.processors.TimeStamper("iso", utc=True, key="timestamp" if readable else "time"),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.BoundLogger,
+    ).bind(**bound)
+
+    def log(name: str, **fields: object) -> None:
+        logger.info(name, **fields)
+
+    return log
+
+
+class _Lines:
+    """What structlog hands its finished lines to."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        self._writer = writer
+
+    def info(self, line: str) -> None:
+        self._writer.write(line.encode() + b"\n")

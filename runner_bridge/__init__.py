@@ -1,0 +1,1 @@
+"""What a GitLab Runner imports so that every job pulls through the cache, logged in."""

@@ -1,0 +1,1 @@
+"""Real container clients against the real proxy, with a real registry as its upstream."""
