@@ -31,7 +31,7 @@ present() { command -v "$1" >/dev/null || [ -e "$1" ]; }
 
 # Sets the lists of what is missing: package names, and lines for people.
 look() {
-  packages=() reasons=()
+  packages=() reasons=() # a package with two programs stands twice: apt-get does not mind
   while IFS='|' read -r program package purpose; do
     program=${program// /} package=${package// /} purpose=${purpose# }
     [ -n "$program" ] || continue

@@ -109,7 +109,9 @@ async def open_app(settings: Settings, *, metrics_folder: Path, readable_logs: b
         listings = Listings(index, upstreams, pauses, clock=time.time)
         stack.push_async_callback(listings.close)
 
-        sources = [Users(settings.users, PasswordChecks())]
+        checks_of_passwords = PasswordChecks()
+        stack.callback(checks_of_passwords.close)
+        sources = [Users(settings.users, checks_of_passwords)]
         tokens = PullTokens(
             load_or_create_signing_key(settings.storage.directory),
             issuer=settings.server.external_url,

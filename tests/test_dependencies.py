@@ -6,6 +6,8 @@ from importlib.metadata import metadata, requires
 from pathlib import Path
 from typing import Any
 
+from tests.rig.presence import PACKAGES
+
 BASE = {
     "click": "the command line",
     "joserfc": "job credentials and pull tokens are signed with Ed25519 (JWT, RFC 7519 and RFC 8037)",
@@ -23,7 +25,6 @@ PROXY = {
     "prometheus-client": "/-/metrics",
     "sqlalchemy": "the index, for SQLite and PostgreSQL alike",
     "starlette": "routing and middleware around the registry",
-    "structlog": "one JSON line for each event and request",
     "uvloop": "the event loop; the hot path is mostly loop",
 }
 
@@ -70,3 +71,8 @@ def test_the_metadata_tell_what_it_is() -> None:
     assert known["License-Expression"] == "MIT"
     assert known["Summary"] == project["description"]
     assert set(known.get_all("Provides-Extra") or []) == set(project["optional-dependencies"])
+
+
+def test_make_test_installs_every_program_that_a_test_may_need() -> None:
+    rows = re.findall(r"^(\S+) +\| +(\S+) +\| ", (ROOT / "ci" / "install-clients.sh").read_text(), re.MULTILINE)
+    assert PACKAGES.items() <= dict(rows).items()

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 HEAVY = {"alembic", "argon2", "cryptography", "granian", "httpx2", "joserfc", "jsonschema", "rich", "sqlalchemy"}
-HEAVY |= {"starlette", "structlog", "yaml"}
+HEAVY |= {"starlette", "yaml"}
 
 
 def loaded_by(code: str) -> set[str]:

@@ -180,7 +180,7 @@ class Manifests:
                 await self._index.confirm(image, tag.name, manifest.digest, self._clock())
                 state = State.REVALIDATED
             else:
-                manifest = await self._obtain(image, (head and head.digest) or tag, tag.name)
+                manifest = await self._obtain_tagged(image, tag, head.digest if head else None)
         self._keep(image, manifest, state)
         tagged = TaggedManifest(manifest, self._clock())
         self._by_tag.put((image, tag.name), tagged)
@@ -194,6 +194,20 @@ class Manifests:
             if failure.status in (400, 405, 501):
                 return None
             raise
+
+    async def _obtain_tagged(self, image: Image, tag: Tag, announced: Digest | None) -> Manifest:
+        """What the tag is, by the digest that the upstream announced for it; by the tag itself where it announced none,
+        or one that it does not have: the tag has moved since, or the announcement is wrong.
+
+        :raises UpstreamFailure: the upstream does not give it.
+        """
+        if announced:
+            try:
+                return await self._obtain(image, announced, tag.name)
+            except UpstreamFailure as failure:
+                if failure.kind is not FailureKind.NOT_FOUND:
+                    raise
+        return await self._obtain(image, tag, tag.name)
 
     async def _obtain(self, image: Image, wanted: Reference, tag: str | None) -> Manifest:
         """A manifest that the image does not have yet: from another group's copy if the upstream agrees, else by GET.

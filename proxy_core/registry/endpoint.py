@@ -12,7 +12,8 @@ from proxy_core.cache.failures import Trouble
 from proxy_core.cache.listings import Listed, Listings
 from proxy_core.cache.manifests import Manifests, Served, State
 from proxy_core.errors import NameUnknown, ProxyError, RegistryError, UpstreamBroken
-from proxy_core.registry.blobs import Sent, answer_blob, blob_head
+from proxy_core.registry.blobs import BlobAnswers
+from proxy_core.registry.bodies import Sent
 from proxy_core.registry.hot import HotAnswers, Key
 from proxy_core.registry.listings import answer_referrers, answer_tags
 from proxy_core.registry.manifests import answer_manifest
@@ -52,7 +53,7 @@ class Registry:
     ) -> None:
         self._gate = gate
         self._manifests = manifests
-        self._blobs = blobs
+        self._blobs = BlobAnswers(blobs)
         self._listings = listings
         self._hot = hot
         self._recorder = recorder
@@ -98,7 +99,7 @@ class Registry:
         except ProxyError as error:
             await self._write(self._unexpected(error, exchange), exchange, send)
         except Exception as error:
-            self._recorder.event("unexpected_error", request_id=exchange.request_id, exc_info=error)
+            self._recorder.event("unexpected_error", request_id=exchange.request_id, error=error)
             await self._write(self._unexpected(error, exchange), exchange, send)
 
     def _admit(self, target: PullRequest, headers: Headers, exchange: Exchange) -> float:
@@ -117,7 +118,13 @@ class Registry:
         return grant.expires_at
 
     async def _reply(
-        self, target: PullRequest, query: bytes, headers: Headers, exchange: Exchange, key: Key, until: float
+        self,
+        target: ManifestRequest | TagsRequest | ReferrersRequest,
+        query: bytes,
+        headers: Headers,
+        exchange: Exchange,
+        key: Key,
+        until: float,
     ) -> Reply:
         now = time.time()
         if isinstance(target, ManifestRequest):
@@ -127,10 +134,8 @@ class Registry:
             return answer.reply
         if isinstance(target, TagsRequest):
             reply, listed = await answer_tags(target, query, self._listings, now)
-        elif isinstance(target, ReferrersRequest):
-            reply, listed = await answer_referrers(target, query, self._listings, now)
         else:
-            raise AssertionError(target)
+            reply, listed = await answer_referrers(target, query, self._listings, now)
         self._note(exchange, listed)
         return reply
 
@@ -149,17 +154,12 @@ class Registry:
     async def _blob(
         self, target: BlobRequest, headers: Headers, exchange: Exchange, receive: Receive, send: Send
     ) -> None:
-        now = time.time()
-        if exchange.method == "HEAD":
-            reply, length = await blob_head(target, self._blobs, now)
-            exchange.status, exchange.state = reply.status, State.HIT.value
-            reply = _echo(reply, target.place)
-            await send({"type": "http.response.start", "status": 200, "headers": reply.headers + length})
-            await send({"type": "http.response.body", "body": b""})
-            return
         sent = Sent(0, State.HIT)
         try:
-            await answer_blob(target, headers, self._blobs, receive, send, sent, now)
+            if exchange.method == "HEAD":
+                await self._blobs.head(target, send, sent, time.time())
+            else:
+                await self._blobs.get(target, headers, receive, send, sent, time.time())
         except ProxyError as error:
             if not sent.status:
                 raise

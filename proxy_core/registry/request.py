@@ -14,6 +14,7 @@ from proxy_core.reference import (
     canonical_upstream,
     is_registry_host,
     parse_digest,
+    parse_path,
     parse_reference,
     parse_wire_name,
 )
@@ -164,7 +165,9 @@ def _place(name: str, query: bytes, mirror: str | None) -> Place:
     # it: so one scope means one image, whichever way it is written.
     upstream = canonical_upstream(namespace)
     group, marker, path = name.rpartition(WIRE_MARKER)
-    return Place(Image(image.group, Repository(upstream, path)), f"{group}{marker}{upstream}/{path}", namespace)
+    return Place(
+        Image(image.group, Repository(upstream, parse_path(path))), f"{group}{marker}{upstream}/{path}", namespace
+    )
 
 
 def _namespace(query: bytes) -> str | None:

@@ -29,6 +29,13 @@ from proxy_core.telemetry.metrics import forget_process
 _FIRST_PAUSE: Final = 0.1  # seconds before a worker that died is replaced; doubled while its successors die young
 _LONGEST_PAUSE: Final = 10.0
 _YOUNG: Final = 10.0
+# glibc's allocator for workers: few heaps, or what a fill gave back stays with its thread; pieces of bodies from the
+# heap, which is kept for the next ones; and what is larger (a login's 19 MiB) given back to the system at once.
+_MALLOC: Final = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(2 * 1024 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": str(8 * 1024 * 1024),
+}
 _STOP: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
@@ -132,8 +139,7 @@ class _Supervisor:
 
 
 def _start(orders: Orders) -> subprocess.Popen[bytes]:
-    # Few heaps: with one for each thread, memory that a fill gave back stays with its thread.
-    environment = {"MALLOC_ARENA_MAX": "2", **os.environ}
+    environment = {**_MALLOC, **os.environ}
     process = subprocess.Popen(
         [sys.executable, "-m", "proxy_core.server.worker"], stdin=subprocess.PIPE, env=environment, bufsize=0
     )

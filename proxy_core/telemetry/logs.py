@@ -2,10 +2,9 @@
 
 import json
 import time
+import traceback
 from collections.abc import Callable
-from typing import Any, Final
-
-import structlog
+from typing import Final
 
 from proxy_core.telemetry.exchange import Exchange
 from proxy_core.telemetry.lines import LineWriter
@@ -71,32 +70,20 @@ class AccessLog:
 
 
 def event_log(writer: LineWriter, *, readable: bool, **bound: object) -> Event:
-    """A function that logs an event: its name, and fields by keyword.
+    """A function that logs an event: its name, and fields by keyword; ``error`` as an exception adds its traceback.
 
     :param bound: fields that all events have.
     """
-    renderer: Any = structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer()
-    logger = structlog.wrap_logger(
-        _Lines(writer),
-        processors=[
-            structlog.processors.TimeStamper("iso", utc=True, key="timestamp" if readable else "time"),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.BoundLogger,
-    ).bind(**bound)
+    clock = AccessLog(writer, readable=readable)
 
-    def log(name: str, **fields: object) -> None:
-        logger.info(name, **fields)
+    def log(name: str, *, error: BaseException | None = None, **fields: object) -> None:
+        told = {**bound, **fields}
+        if error is not None:
+            told["traceback"] = "".join(traceback.format_exception(error))
+        if readable:
+            words = " ".join(f"{key}={value}" for key, value in told.items())
+            writer.write(f"{clock.now()} {name} {words}\n".encode())
+        else:
+            writer.write(json.dumps({"time": clock.now(), "event": name, **told}, default=str).encode() + b"\n")
 
     return log
-
-
-class _Lines:
-    """What structlog hands its finished lines to."""
-
-    def __init__(self, writer: LineWriter) -> None:
-        self._writer = writer
-
-    def info(self, line: str) -> None:
-        self._writer.write(line.encode() + b"\n")

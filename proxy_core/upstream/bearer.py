@@ -17,6 +17,7 @@ from typing import Any, Final
 import httpx2
 
 from proxy_core.settings.model import Upstream
+from proxy_core.upstream.addresses import ascii_host, named_address
 from proxy_core.upstream.challenge import Challenge
 from proxy_core.upstream.failures import FailureKind, UpstreamFailure
 
@@ -102,11 +103,8 @@ def token_url(challenge: Challenge, path: str, settings: Upstream) -> httpx2.URL
         while the upstream is asked by https.
     """
     home = httpx2.URL(settings.url)
-    try:
-        realm = httpx2.URL(challenge.parameters.get("realm", ""))
-    except httpx2.InvalidURL:
-        realm = httpx2.URL("")
-    if realm.scheme not in ("http", "https") or not realm.host:
+    realm = named_address(challenge.parameters.get("realm", ""))
+    if realm is None:
         raise _realm_refused(settings, "bad_realm", "no usable token endpoint")
     if realm.scheme == "http" and home.scheme == "https":
         raise _realm_refused(settings, "open_realm", f"the token endpoint http://{realm.host}, which is not encrypted")
@@ -115,7 +113,7 @@ def token_url(challenge: Challenge, path: str, settings: Upstream) -> httpx2.URL
     wanted = {"scope": f"repository:{path}:pull"}
     if challenge.parameters.get("service"):
         wanted["service"] = challenge.parameters["service"]
-    return realm.copy_with(fragment=None, username=None, password=None).copy_merge_params(wanted)
+    return realm.copy_merge_params(wanted)
 
 
 def _realm_refused(settings: Upstream, reason: str, what: str) -> UpstreamFailure:
@@ -166,11 +164,6 @@ def same_site(first: str, second: str) -> bool:
         shared += 1
     open_to_all = len(labels[0]) == 2 and labels[1] in _OPEN_LABELS
     return shared >= (3 if open_to_all else 2)
-
-
-def ascii_host(url: httpx2.URL) -> str:
-    """The host as it stands in DNS: lower case, without the root's dot."""
-    return url.raw_host.decode("ascii").lower().rstrip(".")
 
 
 def _stands_alone(host: str) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
+import httpcore2
 import httpx2
 
 from proxy_core.settings.model import Upstream
@@ -71,10 +72,12 @@ class BlobStream:
             self._position += count
             if self._position > self._settings.max_blob:
                 raise TooLarge
+        except httpcore2.RemoteProtocolError as error:
+            raise self._short() from error
         except FAULTS as error:
             raise self._failure(error) from error
         if count == 0 and self._position < (self.total or self._end or 0):
-            raise self._wrong(FailureKind.OUTAGE, "short", "ended early", "Try again later.")
+            raise self._short()
         if self.total is not None and self._position > self.total:
             raise self._wrong(FailureKind.INVALID, "too_long", "has more bytes than the upstream said")
         return count
@@ -107,6 +110,9 @@ class BlobStream:
         buffer[:count] = self._chunk[:count]
         self._chunk = self._chunk[count:]
         return count
+
+    def _short(self) -> UpstreamFailure:
+        return self._wrong(FailureKind.OUTAGE, "short", "ended early", "Try again later.")
 
     def _failure(self, error: BaseException) -> UpstreamFailure:
         if self._aborted:

@@ -13,6 +13,7 @@ import httpx2
 from proxy_core import __version__
 from proxy_core.settings.model import Upstream
 from proxy_core.upstream import bearer
+from proxy_core.upstream.addresses import named_address
 from proxy_core.upstream.bearer import Grant, Grants, basic, chosen, token_url
 from proxy_core.upstream.challenge import Challenge, parse_challenges
 from proxy_core.upstream.failures import FailureKind, UpstreamFailure, failure_of_error
@@ -128,12 +129,8 @@ class Exchange:
         raise self._unusable("redirect_loop", f"redirects more than {MAX_REDIRECTS} times in a row")
 
     def _target(self, url: httpx2.URL, response: httpx2.Response) -> httpx2.URL:
-        try:
-            location = response.headers.get("Location", "")
-            target = url.join(location).copy_with(fragment=None, username=None, password=None)
-        except httpx2.InvalidURL:
-            location = ""
-        if not location or target.scheme not in ("http", "https") or not target.host:
+        target = named_address(response.headers.get("Location", ""), url)
+        if target is None:
             raise self._unusable("bad_redirect", "redirects without saying where to")
         if url.scheme == "https" and target.scheme == "http":
             raise self._unusable("open_redirect", f"redirects from https to http ({target.host})")

@@ -76,6 +76,7 @@ FAULTS: Final = (
 )
 
 _UNREACHABLE: Final = "Check the upstream's url, and whether this machine can reach it."
+_ODD: Final = "Check the upstream's url, and what stands before it."
 _REASONS: Final[Mapping[str, tuple[FailureKind, str, str]]] = {
     "refused": (FailureKind.OUTAGE, "{host} refuses connections", _UNREACHABLE),
     "dns": (FailureKind.OUTAGE, "the name {host} does not resolve", "Check the upstream's url and this machine's DNS."),
@@ -98,9 +99,13 @@ _REASONS: Final[Mapping[str, tuple[FailureKind, str, str]]] = {
     ),
     "broken": (FailureKind.OUTAGE, "{host} broke the connection or spoke no HTTP", "Try again later."),
     "unreachable": (FailureKind.OUTAGE, "{host} can not be reached", _UNREACHABLE),
-    "headers_too_large": (FailureKind.INVALID, "the headers from {host} are too large", ""),
-    "too_large": (FailureKind.INVALID, "{host} sends more than is taken of this kind", ""),
-    "encoded": (FailureKind.INVALID, "{host} compresses an answer against our request", ""),
+    "headers_too_large": (FailureKind.INVALID, "the headers from {host} are too large", _ODD),
+    "too_large": (
+        FailureKind.INVALID,
+        "{host} sends more than is taken of this kind",
+        "If it really is that large, raise the upstream's max_manifest or max_blob.",
+    ),
+    "encoded": (FailureKind.INVALID, "{host} compresses an answer against our request", _ODD),
 }
 
 

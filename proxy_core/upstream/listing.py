@@ -9,6 +9,7 @@ import httpx2
 
 from proxy_core.errors import RegistryError
 from proxy_core.reference import Digest, Tag, parse_reference
+from proxy_core.upstream.addresses import named_address
 from proxy_core.upstream.failures import FailureKind, UpstreamFailure
 from proxy_core.upstream.headers import next_link
 from proxy_core.upstream.manifests import OCI_INDEX
@@ -93,12 +94,8 @@ class Listing:
         return value
 
     def _following(self, url: httpx2.URL, link: str) -> httpx2.URL:
-        try:
-            target = url.join(link).copy_with(fragment=None)
-            same = target.origin == url.origin
-        except (httpx2.InvalidURL, ValueError):
-            same = False
-        if not same:
+        target = named_address(link, url)
+        if target is None or target.origin != url.origin:
             raise self._invalid("foreign_link", "goes on at another server")
         return target
 

@@ -8,7 +8,9 @@ from runner_bridge.cli.commands import Commands
 # A command is one line here and one module, which is imported when the command is used or listed. Such a module
 # imports click and little more; what is heavy it imports where it is needed.
 COMMANDS = {
+    "cache": "runner_bridge.cli.cache:cache",
     "check-config": "runner_bridge.cli.check_config:check_config",
+    "demo": "runner_bridge.cli.demo:demo",
     "init": "runner_bridge.cli.init:init",
     "serve": "runner_bridge.cli.serve:serve",
     "users": "runner_bridge.cli.users:users",

@@ -19,6 +19,6 @@ def serve(context: click.Context, config: Path | None) -> None:
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
 
-    from proxy_core import server  # after the settings: a wrong key should not wait for the server's imports
+    from proxy_core.server import serve as run  # only now: a wrong key should not wait for the server's imports
 
-    context.exit(server.serve(loaded.settings))
+    context.exit(run(loaded.settings))

@@ -37,6 +37,7 @@ def test_the_scheme_has_no_case() -> None:
         b64encode(b"dev:x"),
         b"Basic " + b64encode(b"dev:" + b"x" * MAX_AUTHORIZATION),
     ],
+    ids=lambda header: repr(header[:20]),
 )
 def test_what_is_no_basic_credential(header: bytes) -> None:
     assert read_basic(header) is None

@@ -4,11 +4,14 @@ import pytest
 from joserfc.jwk import OKPKey
 
 from proxy_core import tokens
+from proxy_core.access.gate import Gate
 from proxy_core.access.grants import Grant
+from proxy_core.access.identity import Identity
 from proxy_core.access.passwords import PasswordChecks
+from proxy_core.access.pull_tokens import PullTokens
 from proxy_core.errors import Denied, NameUnknown, RegistryError, Unauthorized
 from proxy_core.reference import parse_wire_name
-from proxy_core.settings import Server
+from proxy_core.settings import Role, Server
 from tests.access.house import EXTERNAL_URL, KEY, NOW, House, basic, bearer, scope, settings
 from tests.access.tickets import Ticket, Tickets
 
@@ -60,7 +63,9 @@ def test_another_scheme_is_as_good_as_none(house: House, header: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", [b"Bearer", b"Bearer ", b"Bearer x", b"Bearer \xff.\xfe.x", b"Bearer " + b"x" * 10**6]
+    "header",
+    [b"Bearer", b"Bearer ", b"Bearer x", b"Bearer \xff.\xfe.x", b"Bearer " + b"x" * 10**6],
+    ids=lambda header: repr(header[:20]),
 )
 def test_what_is_no_token_is_an_invalid_token(house: House, header: bytes) -> None:
     assert challenge_of(house, header) == f'{CHALLENGE},scope="repository:{ALPINE}:pull",error="invalid_token"'
@@ -84,6 +89,25 @@ async def test_the_reason_for_a_refusal_is_told_and_the_token_is_not(house: Hous
         with pytest.raises(Unauthorized, match=f"not accepted: {reason}.*docker login") as caught:
             admit(where, shown)
         assert shown.decode() not in str(caught.value)
+
+
+async def test_a_signature_is_verified_once(house: House) -> None:
+    class Counting(PullTokens):
+        count = 0
+
+        def verify(self, token: str, now: float) -> Grant | tokens.Rejection:
+            self.count += 1
+            return super().verify(token, now)
+
+    counting = Counting(KEY, issuer=EXTERNAL_URL, lifetime=900)
+    gate = Gate([Tickets({})], counting, settings())
+    image = parse_wire_name(ALPINE)
+    holder = Identity("tickets", "ann", {"my-group": Role.GUEST})
+    token = b"Bearer " + counting.give(holder, [image], NOW).text.encode()
+    for _ in range(5):
+        gate.admit(token, image, wire_name=ALPINE, now=NOW)
+        gate.ping(token, NOW)
+    assert counting.count == 1
 
 
 async def test_a_refused_token_is_not_remembered_as_good(house: House) -> None:

@@ -68,6 +68,7 @@ def test_names_and_what_they_mean(text: str, expected: Image) -> None:
         "g" * 300 + "/dependency_proxy/containers/alpine",
         "a/" * 100_000 + "b",
     ],
+    ids=lambda text: text[:40],
 )
 def test_what_is_no_name(text: str) -> None:
     with pytest.raises(NameInvalid) as caught:

@@ -11,7 +11,7 @@ from tests.clients.conftest import publish
 from tests.clients.containerd import Containerd
 from tests.clients.containers import Buildah, Podman, Skopeo
 from tests.clients.docker import Docker
-from tests.rig.proxy import Proxy, path_of
+from tests.rig.proxy import Proxy, path_of, scope_of
 from tests.rig.registries import Registry
 
 pytestmark = pytest.mark.clients
@@ -43,8 +43,8 @@ def test_pull_with_a_wrong_password(client: Client, hub: Registry, proxy: Proxy)
 
 @pytest.fixture(scope="module")
 def hasty(folder: Path, hub: Registry) -> Iterator[Proxy]:
-    """A proxy whose pull tokens live four seconds."""
-    settings = {"upstreams": {"docker.io": {"url": hub.url}}, "tokens": {"lifetime": "4s"}}
+    """A proxy whose pull tokens live ten seconds."""
+    settings = {"upstreams": {"docker.io": {"url": hub.url}}, "tokens": {"lifetime": "10s"}}
     with Proxy(folder / "hasty", settings) as running:
         yield running
 
@@ -68,10 +68,10 @@ def test_an_expired_token_is_replaced(
     for client in clients:
         client.pull(image).check()
     docker.build(tmp_path, "buildkit", logins).check()
-    token = hasty.client.token()
+    token = hasty.client.token(scope_of(fresh.name))
     assert hasty.client.get(path_of(fresh.name, "latest"), token).status_code == 200
 
-    time.sleep(6)
+    time.sleep(12)
 
     ended = hasty.client.get(path_of(fresh.name, "latest"), token)
     assert ended.status_code == 401

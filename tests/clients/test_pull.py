@@ -1,11 +1,16 @@
 """Cold, warm, and while the upstream is away: the promise of a pull-through cache, to each client."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
 import pytest
 
 from tests.clients.client import Client, Runner
 from tests.clients.conftest import Published, publish
 from tests.rig.images import Kind
-from tests.rig.proxy import Proxy
+from tests.rig.processes import wait_for
+from tests.rig.proxy import Proxy, path_of
 from tests.rig.registries import Registry
 
 pytestmark = pytest.mark.clients
@@ -59,13 +64,22 @@ def test_a_moved_tag_is_followed(client: Client, fresh: Published, hub: Registry
     assert client.config_digest(image) == moved.amd64.config.digest != fresh.amd64.config.digest
 
 
+@contextmanager
+def away(hub: Registry, proxy: Proxy) -> Iterator[None]:
+    """An outage, until the proxy asks the registry again: it leaves one that failed in peace for a moment."""
+    hub.stop()
+    try:
+        yield
+    finally:
+        hub.start()
+        unknown = path_of(f"app-{uuid4().hex}", "latest")
+        wait_for(lambda: proxy.client.get(unknown).status_code == 404, "the proxy asking its upstream again", 30)
+
+
 def test_the_upstream_is_away(client: Client, fresh: Published, hub: Registry, proxy: Proxy) -> None:
     image = f"{proxy.prefix}/{fresh.name}:latest"
     client.pull(image).check()
     client.forget(image)
-    hub.stop()
-    try:
+    with away(hub, proxy):
         client.pull(image).check()
-    finally:
-        hub.start()
     assert client.config_digest(image) == fresh.amd64.config.digest

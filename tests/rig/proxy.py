@@ -154,7 +154,7 @@ class Proxy:
     def start(self) -> None:
         """Start it (again), and wait until it says that it is ready.
 
-        :raises Unfinished: it ended, or was not ready within 15 s; the text holds its log.
+        :raises Unfinished: it ended, or was not ready within 30 s; the text holds its log.
         """
         argv = (COMMAND, "serve", "--config", self.config_file)
         log = self.folder / "proxy.log"

@@ -1,10 +1,15 @@
 """Files that settings name, and settings that must fit each other."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from tests.settings.written import HASH, STORAGE, loaded, refused
 
@@ -19,12 +24,13 @@ def pems(tmp_path_factory: pytest.TempPathFactory) -> Path:
     authority.cert_pem.write_to_path(folder / "ca.pem")
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_pem.write_to_path(folder / "tls.key")
+    key = load_pem_private_key(certificate.private_key_pem.bytes(), password=None)
+    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"passphrase"))
+    (folder / "locked.key").write_bytes(locked)
     for blob in certificate.cert_chain_pems:
         blob.write_to_path(folder / "tls.crt", append=True)
     authority.issue_cert("other.test").private_key_pem.write_to_path(folder / "other.key")
     (folder / "text").write_text("hello\n")
-    command = ["openssl", "pkcs8", "-topk8", "-in", "tls.key", "-out", "locked.key", "-passout", "pass:x"]
-    subprocess.run(command, cwd=folder, check=True, timeout=30, capture_output=True)
     return folder
 
 

@@ -51,7 +51,7 @@ class FilesystemBlobs:
         self._directory = directory
 
     async def open(self, digest: Digest) -> FileBlob | None:
-        path = self.path(digest)
+        path = f"{self._directory}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}"  # on every pull: no Path is made
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
@@ -172,7 +172,7 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
-def unreadable(path: Path, error: OSError) -> StorageError:
+def unreadable(path: Path | str, error: OSError) -> StorageError:
     return StorageError(f"{path} can not be read: {error.strerror}.", "Check its owner, its mode and the disk.")
 
 

@@ -1,0 +1,81 @@
+"""Sending the bytes of blobs: in pieces, to clients that may leave, within bounded memory."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from proxy_core.cache.filling.readers import BlobReader
+from proxy_core.cache.manifests import State
+from proxy_core.registry.ranges import Span
+from proxy_core.registry.replies import Receive, Send
+
+#: How much is read and sent at a time: large pieces cost less time, and memory for each body that is under way.
+_LARGEST: Final = 256 * 1024
+_SMALLEST: Final = 64 * 1024
+_ALL_TOGETHER: Final = 4 * 1024 * 1024
+#: After so many pieces the others have their turn, and it is heard whether the client has left: sending to one who has
+#: takes no time at all.
+_TURN: Final = 8
+
+
+@dataclass(slots=True)
+class Sent:
+    """How the sending of a body went; filled in while it goes."""
+
+    status: int
+    state: State
+    size: int = 0  # bytes of the body that were sent
+    complete: bool = False
+
+
+class Bodies:
+    """All bodies that this process sends."""
+
+    def __init__(self) -> None:
+        self._under_way = 0
+
+    async def send(self, reader: BlobReader, span: Span, receive: Receive, send: Send, sent: Sent) -> None:
+        """Send the bytes of a span. The server says nothing when the client has left, so somebody listens for that.
+
+        :raises ProxyError: the rest will not come.
+        """
+        task = asyncio.current_task()
+        if task is None:
+            raise AssertionError("an answer is given in a task")
+        listener = asyncio.ensure_future(_until_gone(receive, task))
+        self._under_way += 1
+        try:
+            await self._pump(reader, span, send, sent)
+        except asyncio.CancelledError:
+            if not listener.done() or task.uncancel() > 0:
+                raise
+        finally:
+            self._under_way -= 1
+            listener.cancel()
+
+    async def _pump(self, reader: BlobReader, span: Span, send: Send, sent: Sent) -> None:
+        offset, end = span.start, span.end
+        pieces = 0
+        while end is None or offset < end:
+            piece = self._piece()
+            chunk = await reader.read(offset, piece if end is None else min(piece, end - offset))
+            if not chunk:
+                break
+            offset += len(chunk)
+            await send({"type": "http.response.body", "body": chunk, "more_body": end is None or offset < end})
+            sent.size += len(chunk)
+            pieces += 1
+            if pieces % _TURN == 0:
+                await asyncio.sleep(0)
+        if end is None or span.start == end:
+            await send({"type": "http.response.body", "body": b""})
+        sent.complete = True
+
+    def _piece(self) -> int:
+        return max(_SMALLEST, min(_LARGEST, _ALL_TOGETHER // self._under_way))
+
+
+async def _until_gone(receive: Receive, task: "asyncio.Task[None]") -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    task.cancel()

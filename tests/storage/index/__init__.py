@@ -1,0 +1,1 @@
+"""Tests of the index. What any index must do is written against the Protocol; the rest is about the SQLite file."""

@@ -1,0 +1,1 @@
+"""How a registry is asked: on real sockets, against a registry that fails as told."""
