@@ -125,6 +125,7 @@ async def open_app(settings: Settings, *, metrics_folder: Path, readable_logs: b
 
         async def settle() -> None:
             hot.settle()
+            recorder.settle()
             metrics.fills_running.set(fills.leading())
             if lines.dropped:
                 metrics.log_lines_dropped.inc(lines.dropped)

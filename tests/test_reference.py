@@ -1,4 +1,4 @@
-"""Names of images as values. What clients write on the wire, groups included, is in ``tests/access/test_wire_names``."""
+"""Names of images as values. What clients write on the wire, groups included: ``tests/access/test_wire_names``."""
 
 import doctest
 import re
@@ -71,7 +71,7 @@ class TestDigests:
         try:
             assert str(parse_digest(text)) == text
         except DigestInvalid as error:
-            assert len(error.cause) < 600
+            assert len(error.cause) < 1000  # noqa: PT017  # a stranger's text is cut
 
 
 class TestReferences:

@@ -95,22 +95,22 @@ class Blobs:
             if reader is not None:
                 return OpenBlob(reader, State.MISS, kept=isinstance(reader, FillingBlob))
 
-    async def size(self, image: Image, digest: Digest) -> int | None:
-        """The blob's size in bytes, without fetching it; ``None``: the upstream does not say.
+    async def size(self, image: Image, digest: Digest) -> tuple[int | None, State]:
+        """The blob's size in bytes, without fetching it, and whether it is here; ``None``: the upstream does not say.
 
         :raises RegistryError: there is no such blob.
         """
         size = await self._claim(image, digest)
         if stored := await self._store.open(digest):
             stored.close()
-            return stored.size
+            return stored.size, State.HIT
         source = self._sources[image.repository.upstream]
         try:
             async with self._pauses.asking(f"{image.repository.upstream} blobs"):
                 said = await source.head_blob(image.repository.path, digest)
         except UpstreamFailure as failure:
             raise self._refused(image, digest, failure) from failure
-        return said if said is not None else size
+        return said if said is not None else size, State.MISS
 
     def forget(self) -> None:
         """Something was purged: what is remembered does not count any more."""
@@ -124,7 +124,7 @@ class Blobs:
             return size
         absent = self._absent.get(key)
         if absent and self._clock() < absent[0]:
-            raise absent[1]
+            raise absent[1].with_traceback(None)  # it is raised again and again
         size = await self._index.blob_size(image, digest)
         if size is None:
             size = await self._ask_for_claim(image, digest)

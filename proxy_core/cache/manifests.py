@@ -134,7 +134,7 @@ class Manifests:
     def _raise_if_absent(self, image: Image, reference: Reference) -> None:
         absent = self._absent.get((image, reference))
         if absent and self._clock() < absent[0]:
-            raise absent[1]
+            raise absent[1].with_traceback(None)  # it is raised again and again
 
     # -- by digest: what is here is right for ever
 

@@ -36,10 +36,11 @@ class Pauses:
         except UpstreamFailure as failure:
             if failure.kind in (FailureKind.LIMITED, FailureKind.OUTAGE):
                 await self._failed(upstream, failure, began)
-            else:
+            elif pause:
                 await self._answered(upstream, began)
             raise
-        await self._answered(upstream, began)
+        if pause:  # else there is nothing to end, and nothing to look up before the first byte
+            await self._answered(upstream, began)
 
     async def _failed(self, upstream: str, failure: UpstreamFailure, began: float) -> None:
         """Many ask at once, and fail at once: that is one failure, and the first to come here has noted it."""

@@ -51,9 +51,10 @@ async def collect(folder: Folder, index: Index) -> AsyncIterator[Finding]:
     :raises StorageError: the folder or the index can not be used.
     """
     async for batch in _batches(folder):
-        for digest in await index.unknown([digest for digest, _, _ in batch]):
+        sizes = {digest: size for digest, size, _ in batch}
+        for digest in await index.unknown(sizes):
             # Its server died before it could say so. If something refers to it, it is a blob like any other.
-            await index.add_blob(digest, folder.blobs.path(digest).stat().st_size, time.time())
+            await index.add_blob(digest, sizes[digest], time.time())
     while await index.drop_unreferenced_manifests(_PAGE):
         pass
     kept: set[Digest] = set()

@@ -2,7 +2,7 @@
 
 from proxy_core.cache.blobs import Blobs, OpenBlob
 from proxy_core.cache.manifests import State
-from proxy_core.registry.bodies import Bodies, Sent
+from proxy_core.registry.bodies import Bodies, Head, Sent
 from proxy_core.registry.freshness import freshness_headers
 from proxy_core.registry.manifests import matches
 from proxy_core.registry.ranges import Span, Wanted, parse_range, still_holds
@@ -22,10 +22,10 @@ class BlobAnswers:
 
         :raises RegistryError: there is no such blob.
         """
-        size = await self._blobs.size(request.place.image, request.digest)
+        size, state = await self._blobs.size(request.place.image, request.digest)
         length = [(b"content-length", str(size).encode())] if size is not None else []
-        sent.status, sent.complete = 200, True
-        await _start(send, 200, _headers(request, State.HIT, now) + length)
+        sent.status, sent.state, sent.complete = 200, state, True
+        await _start(send, 200, _headers(request, state, now, kept=False) + length)
         await send({"type": "http.response.body", "body": b""})
 
     async def get(
@@ -47,9 +47,8 @@ class BlobAnswers:
         try:
             sent.state = blob.state
             span = _span(headers, blob.reader.size, etag)
-            await _start(send, _status(span), _headers(request, blob.state, now, blob.kept) + _lengths(span, blob))
-            sent.status = _status(span)
-            await self._bodies.send(blob.reader, span or Span(0, blob.reader.size), receive, send, sent)
+            head = Head(206 if span else 200, _headers(request, blob.state, now, blob.kept) + _lengths(span, blob))
+            await self._bodies.send(head, blob.reader, span or Span(0, blob.reader.size), receive, send, sent)
         finally:
             blob.reader.close()
 
@@ -65,10 +64,6 @@ def _wanted(headers: Headers, etag: str) -> Wanted | None:
         return None
     if_range = headers.if_range.decode("latin-1") if headers.if_range is not None else None
     return parse_range(headers.range.decode("latin-1")) if still_holds(if_range, etag) else None
-
-
-def _status(span: Span | None) -> int:
-    return 206 if span else 200
 
 
 def _lengths(span: Span | None, blob: OpenBlob) -> HeaderList:

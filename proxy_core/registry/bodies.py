@@ -6,8 +6,9 @@ from typing import Final
 
 from proxy_core.cache.filling.readers import BlobReader
 from proxy_core.cache.manifests import State
+from proxy_core.errors import UpstreamBroken
 from proxy_core.registry.ranges import Span
-from proxy_core.registry.replies import Receive, Send
+from proxy_core.registry.replies import HeaderList, Receive, Send
 
 #: How much is read and sent at a time: large pieces cost less time, and memory for each body that is under way.
 _LARGEST: Final = 256 * 1024
@@ -16,6 +17,16 @@ _ALL_TOGETHER: Final = 4 * 1024 * 1024
 #: After so many pieces the others have their turn, and it is heard whether the client has left: sending to one who has
 #: takes no time at all.
 _TURN: Final = 8
+#: A body of a stored blob up to this size is sent without listening for the client: it is over before that would pay.
+_SHORT: Final = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What goes before a body, as soon as its first bytes are there: until then an error can still be told."""
+
+    status: int
+    headers: HeaderList
 
 
 @dataclass(slots=True)
@@ -34,33 +45,48 @@ class Bodies:
     def __init__(self) -> None:
         self._under_way = 0
 
-    async def send(self, reader: BlobReader, span: Span, receive: Receive, send: Send, sent: Sent) -> None:
-        """Send the bytes of a span. The server says nothing when the client has left, so somebody listens for that.
+    async def send(self, head: Head, reader: BlobReader, span: Span, receive: Receive, send: Send, sent: Sent) -> None:
+        """Send head and bytes of a span. The server says nothing when the client has left, so somebody listens for
+        that.
 
-        :raises ProxyError: the rest will not come.
+        :raises ProxyError: the rest will not come; as long as nothing is sent, ``sent.status`` is 0.
         """
+        self._under_way += 1
+        try:
+            if sent.state is State.HIT and span.end is not None and span.end - span.start <= _SHORT:
+                await self._pump(head, reader, span, send, sent)
+            else:
+                await self._pump_while_heard(head, reader, span, receive, send, sent)
+        finally:
+            self._under_way -= 1
+
+    async def _pump_while_heard(
+        self, head: Head, reader: BlobReader, span: Span, receive: Receive, send: Send, sent: Sent
+    ) -> None:
         task = asyncio.current_task()
         if task is None:
             raise AssertionError("an answer is given in a task")
         listener = asyncio.ensure_future(_until_gone(receive, task))
-        self._under_way += 1
         try:
-            await self._pump(reader, span, send, sent)
+            await self._pump(head, reader, span, send, sent)
         except asyncio.CancelledError:
             if not listener.done() or task.uncancel() > 0:
                 raise
         finally:
-            self._under_way -= 1
             listener.cancel()
 
-    async def _pump(self, reader: BlobReader, span: Span, send: Send, sent: Sent) -> None:
+    async def _pump(self, head: Head, reader: BlobReader, span: Span, send: Send, sent: Sent) -> None:
         offset, end = span.start, span.end
         pieces = 0
         while end is None or offset < end:
             piece = self._piece()
             chunk = await reader.read(offset, piece if end is None else min(piece, end - offset))
             if not chunk:
-                break
+                if end is None:
+                    break
+                raise UpstreamBroken("The blob ends before the size that was told for it.", "Pull again.")
+            if not sent.status:
+                await _begin(head, send, sent)
             offset += len(chunk)
             await send({"type": "http.response.body", "body": chunk, "more_body": end is None or offset < end})
             sent.size += len(chunk)
@@ -68,11 +94,18 @@ class Bodies:
             if pieces % _TURN == 0:
                 await asyncio.sleep(0)
         if end is None or span.start == end:
+            if not sent.status:
+                await _begin(head, send, sent)
             await send({"type": "http.response.body", "body": b""})
         sent.complete = True
 
     def _piece(self) -> int:
         return max(_SMALLEST, min(_LARGEST, _ALL_TOGETHER // self._under_way))
+
+
+async def _begin(head: Head, send: Send, sent: Sent) -> None:
+    await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
+    sent.status = head.status
 
 
 async def _until_gone(receive: Receive, task: "asyncio.Task[None]") -> None:

@@ -49,15 +49,24 @@ def serve(settings: Settings) -> int:
     folder.prepare()
     lock = folder.serve()
     try:
-        from proxy_core.storage.index.migrate import migrate
-
-        migrate(settings.storage.directory)
-        folder.spool.clean()
         _check_address(settings.server)
         with _metrics_folder() as metrics_folder:
-            return _Supervisor(settings, metrics_folder).run()
+            supervisor = _Supervisor(settings, metrics_folder)
+            try:
+                supervisor.start()  # to load their code takes the workers longer than what is done here meanwhile
+                _prepare(folder)
+                return supervisor.run()
+            finally:
+                supervisor.kill()
     finally:
         lock.release()
+
+
+def _prepare(folder: Folder) -> None:
+    from proxy_core.storage.index.migrate import migrate
+
+    migrate(folder.directory)
+    folder.spool.clean()
 
 
 @dataclass(slots=True)
@@ -66,6 +75,7 @@ class _Place:
 
     number: int
     process: subprocess.Popen[bytes] | None = None
+    briefed: bool = False  # its process knows its orders
     born: float = 0.0
     due: float = 0.0  # when to start the next one
     pause: float = _FIRST_PAUSE
@@ -79,30 +89,42 @@ class _Supervisor:
         self._event: Event = event_log(LineWriter(sys.stdout.fileno()), readable=self._readable, process="supervisor")
         self._places = [_Place(number) for number in range(1, settings.server.workers + 1)]
 
+    def start(self) -> None:
+        """Start the workers; they wait for their orders."""
+        now = time.monotonic()
+        for place in self._places:
+            if place.process is None and place.due <= now:
+                place.process, place.briefed, place.born = _start(), False, now
+
+    def kill(self) -> None:
+        """End whoever is left."""
+        for place in self._places:
+            _kill(place)
+
     def run(self) -> int:
         signals = _STOP | {signal.SIGCHLD}
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
         try:
             self._event("server_starts", url=self._settings.server.external_url, workers=len(self._places))
             while True:
-                self._fill_places()
+                self.start()
+                self._brief()
                 arrived = signal.sigtimedwait(signals, self._patience())
                 self._notice_deaths()
                 if arrived and arrived.si_signo in _STOP:
                     break
             self._stop()
         finally:
-            for place in self._places:
-                _kill(place)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return 0
 
-    def _fill_places(self) -> None:
-        now = time.monotonic()
+    def _brief(self) -> None:
         for place in self._places:
-            if place.process is None and place.due <= now:
-                place.process = _start(Orders(self._settings, self._metrics_folder, self._readable, place.number))
-                place.born = now
+            if place.process and not place.briefed:
+                orders = Orders(self._settings, self._metrics_folder, self._readable, place.number)
+                with contextlib.suppress(BrokenPipeError):  # it died: that is noticed like any other death
+                    write_orders(orders, _pipe(place.process))
+                place.briefed = True
 
     def _patience(self) -> float:
         now = time.monotonic()
@@ -138,14 +160,9 @@ class _Supervisor:
             self._event("workers_killed", pids=unfinished)
 
 
-def _start(orders: Orders) -> subprocess.Popen[bytes]:
-    environment = {**_MALLOC, **os.environ}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "proxy_core.server.worker"], stdin=subprocess.PIPE, env=environment, bufsize=0
-    )
-    with contextlib.suppress(BrokenPipeError):  # it died at once: its death is noticed like any other
-        write_orders(orders, _pipe(process))
-    return process
+def _start() -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-m", "proxy_core.server.worker"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env={**_MALLOC, **os.environ}, bufsize=0)
 
 
 def _pipe(process: subprocess.Popen[bytes]) -> IO[bytes]:

@@ -5,6 +5,7 @@ means that the supervisor died.
 """
 
 import asyncio
+import os
 import signal
 import sys
 from typing import Final
@@ -53,6 +54,8 @@ async def _serve(orders: Orders) -> None:
         def stop() -> None:
             loop.remove_reader(sys.stdin.fileno())
             server.stop()  # type: ignore[no-untyped-call]
+            # The supervisor does this too; but it may be the one who is gone.
+            loop.call_later(orders.settings.server.stop_grace, os._exit, 1)
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)

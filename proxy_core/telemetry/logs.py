@@ -4,14 +4,11 @@ import json
 import time
 import traceback
 from collections.abc import Callable
-from typing import Final
 
 from proxy_core.telemetry.exchange import Exchange
 from proxy_core.telemetry.lines import LineWriter
 
 Event = Callable[..., None]
-
-_QUOTE: Final = json.encoder.encode_basestring_ascii
 
 
 class AccessLog:
@@ -66,7 +63,7 @@ class AccessLog:
             "error": exchange.error,
             "detail": exchange.detail,
         }
-        return ",".join(f"{_QUOTE(name)}:{json.dumps(value)}" for name, value in fields.items() if value is not None)
+        return json.dumps({name: value for name, value in fields.items() if value is not None})[1:-1]
 
 
 def event_log(writer: LineWriter, *, readable: bool, **bound: object) -> Event:
@@ -85,5 +82,6 @@ def event_log(writer: LineWriter, *, readable: bool, **bound: object) -> Event:
             writer.write(f"{clock.now()} {name} {words}\n".encode())
         else:
             writer.write(json.dumps({"time": clock.now(), "event": name, **told}, default=str).encode() + b"\n")
+        writer.flush()  # events are few, and who reads them should not wait
 
     return log

@@ -4,6 +4,7 @@ import itertools
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from proxy_core.telemetry.exchange import Exchange
@@ -22,6 +23,7 @@ class Recorder:
         self.event = event
         self._prefix = os.urandom(5).hex()
         self._numbers = itertools.count(1)
+        self._tallies: dict[tuple[str, str, int, str | None], _Tally] = {}
 
     def request_id(self) -> str:
         """Unique over processes and restarts."""
@@ -36,14 +38,30 @@ class Recorder:
         self.count(exchange, 1)
 
     def count(self, exchange: Exchange, times: int) -> None:
-        """Add what so many requests like this one did to the metrics."""
-        metrics = self.metrics
+        """So many requests were like this one; the metrics know it after the next :meth:`settle`."""
         method = exchange.method if exchange.method in _METHODS else "other"
-        metrics.requests.labels(exchange.resource, method, str(exchange.status)).inc(times)
-        if exchange.sent:
-            metrics.sent_bytes.labels(exchange.resource, exchange.state or "none").inc(exchange.sent * times)
-        if exchange.state:
-            metrics.answers.labels(exchange.resource, exchange.state).inc(times)
+        key = (exchange.resource, method, exchange.status, exchange.state)
+        tally = self._tallies.get(key)
+        if tally is None:
+            tally = self._tallies[key] = _Tally()
+        tally.times += times
+        tally.sent += times * exchange.sent
+
+    def settle(self) -> None:
+        """Bring the metrics up to date. They live in files that all processes share: too slow for each request."""
+        tallies, self._tallies = self._tallies, {}
+        for (resource, method, status, state), tally in tallies.items():
+            self.metrics.requests.labels(resource, method, str(status)).inc(tally.times)
+            if tally.sent:
+                self.metrics.sent_bytes.labels(resource, state or "none").inc(tally.sent)
+            if state:
+                self.metrics.answers.labels(resource, state).inc(tally.times)
+
+
+@dataclass(slots=True)
+class _Tally:
+    times: int = 0
+    sent: int = 0
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -5,6 +5,7 @@ from proxy_core.upstream.client import UpstreamClient
 from proxy_core.upstream.exchange import Observer
 from proxy_core.upstream.failures import FailureKind, UpstreamFailure
 from proxy_core.upstream.headers import QuotaReading
+from proxy_core.upstream.listing import Bounds
 from proxy_core.upstream.manifests import MANIFEST_TYPES, FetchedManifest, ManifestHead
 from proxy_core.upstream.opening import Outside, open_upstream
 from proxy_core.upstream.reading import Pace
@@ -12,6 +13,7 @@ from proxy_core.upstream.reading import Pace
 __all__ = [
     "MANIFEST_TYPES",
     "BlobStream",
+    "Bounds",
     "FailureKind",
     "FetchedManifest",
     "ManifestHead",

@@ -5,7 +5,8 @@ from ipaddress import ip_address
 
 import httpx2
 
-_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?", re.ASCII)
+_NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*", re.ASCII)
+_LONGEST = 253
 
 
 def named_address(text: str, base: httpx2.URL | None = None) -> httpx2.URL | None:
@@ -31,5 +32,5 @@ def ascii_host(url: httpx2.URL) -> str:
 
 def _is_host(text: str) -> bool:
     if _NAME.fullmatch(text):
-        return True
+        return len(text) <= _LONGEST
     return bool(ip_address(text))

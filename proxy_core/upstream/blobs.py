@@ -44,6 +44,7 @@ class BlobStream:
         self._subject = subject
         self._meter = meter
         self._clock = clock
+        self._aborted = False
         self.start, self.total = self._place(offset)
         if self.total is not None and self.total > settings.max_blob:
             raise self._failure(TooLarge())
@@ -52,7 +53,6 @@ class BlobStream:
         self._position = self.start
         self._chunks: Iterator[bytes] = response.iter_raw()
         self._chunk = memoryview(b"")
-        self._aborted = False
         stream = response.extensions.get("network_stream")
         self._stream: Stream | None = stream if isinstance(stream, Stream) else None
         self._direct = length is not None and length >= DIRECT_FROM

@@ -10,13 +10,12 @@ import httpx2
 
 from proxy_core.reference import Digest, Reference
 from proxy_core.settings.model import Upstream
-from proxy_core.upstream import listing
 from proxy_core.upstream.blobs import BlobStream
 from proxy_core.upstream.driver import AsyncDriver, Driver
 from proxy_core.upstream.exchange import Exchange, Question
 from proxy_core.upstream.failures import FAULTS, FailureKind, UpstreamFailure
 from proxy_core.upstream.headers import content_length
-from proxy_core.upstream.listing import Listing, Page, fallback_tag, index_of
+from proxy_core.upstream.listing import Bounds, Listing, Page, fallback_tag, index_of
 from proxy_core.upstream.manifests import ACCEPT, OCI_INDEX, FetchedManifest, ManifestCheck, ManifestHead
 from proxy_core.upstream.reading import Meter, Reader, adiscard
 
@@ -38,12 +37,14 @@ class UpstreamClient:
         driver: Driver,
         async_driver: AsyncDriver,
         reader: Reader,
+        bounds: Bounds,
     ) -> None:
         self.settings = settings
         self._exchange = exchange
         self._driver = driver
         self._async_driver = async_driver
         self._reader = reader
+        self._bounds = bounds
 
     @property
     def name(self) -> str:
@@ -64,16 +65,15 @@ class UpstreamClient:
 
     async def head_blob(self, path: str, digest: Digest) -> int | None:
         """The size of a blob in bytes, if the upstream tells it."""
-        response = await self._async_driver.run(
-            self._exchange.ask(self._blob_question("blob_head", path, digest, "HEAD"))
-        )
+        question = self._blob_question("blob_head", path, digest, method="HEAD")
+        response = await self._async_driver.run(self._exchange.ask(question))
         await adiscard(response)
         return content_length(response.headers)
 
     async def tags(self, path: str) -> list[str]:
         """All tags of a repository, sorted bytewise."""
         async with self._listing("tags", path, f"tags of {path}", "application/json") as tags:
-            return await tags.tags(self._url(path, f"tags/list?n={listing.PAGE_SIZE}"))
+            return await tags.tags(self._url(path, f"tags/list?n={self._bounds.page}"))
 
     async def referrers(self, path: str, digest: Digest) -> bytes:
         """An image index of what refers to a manifest: the descriptors as the upstream gave them.
@@ -148,13 +148,13 @@ class UpstreamClient:
 
     @asynccontextmanager
     async def _listing(self, kind: str, path: str, subject: str, accept: str) -> AsyncGenerator[Listing]:
-        """A list whose pages come within :data:`listing.MAX_TIME` altogether."""
+        """A list whose pages come within :attr:`Bounds.seconds` altogether."""
 
         async def fetch(url: httpx2.URL, limit: int) -> Page:
             return await self._document(Question(kind, subject, path, url, headers={"Accept": accept}), limit)
 
         try:
-            async with asyncio.timeout(listing.MAX_TIME):
-                yield Listing(self.name, subject, fetch)
+            async with asyncio.timeout(self._bounds.seconds):
+                yield Listing(self.name, subject, fetch, self._bounds)
         except TimeoutError as error:
             raise self._exchange.failure(error, httpx2.URL(self.settings.url).host) from error

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import httpx2
 
@@ -14,13 +14,16 @@ from proxy_core.upstream.failures import FailureKind, UpstreamFailure
 from proxy_core.upstream.headers import next_link
 from proxy_core.upstream.manifests import OCI_INDEX
 
-MAX_PAGES: Final = 200
-MAX_BYTES: Final = 32 * 1024 * 1024  # of all pages together
-MAX_TAGS: Final = 1_000_000
-#: Seconds that all pages together may take.
-MAX_TIME: Final = 120.0
-#: Entries asked for in a page: the most that distribution allows where nothing else is configured.
-PAGE_SIZE: Final = 1000
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much of a list is read."""
+
+    pages: int = 200
+    size: int = 32 * 1024 * 1024  # bytes of all pages together
+    tags: int = 1_000_000
+    seconds: float = 120.0  # for all pages together
+    page: int = 1000  # entries asked for in a page: the most that distribution allows where nothing else is configured
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Listing:
     upstream: str
     subject: str
     fetch: Fetch
+    bounds: Bounds
 
     async def tags(self, first: httpx2.URL) -> list[str]:
         """All tags, sorted bytewise, each once. What the grammar does not allow can not be pulled and is left out."""
@@ -51,8 +55,8 @@ class Listing:
             if not isinstance(entries, list):
                 raise self._invalid("bad_list", "is no list of tags")
             found.update(entry for entry in entries if _is_tag(entry))
-            if len(found) > MAX_TAGS:
-                raise self._invalid("too_large", f"has more than {MAX_TAGS} entries")
+            if len(found) > self.bounds.tags:
+                raise self._invalid("too_large", f"has more than {self.bounds.tags} entries")
         return sorted(found)
 
     async def index(self, first: httpx2.URL) -> bytes:
@@ -70,10 +74,10 @@ class Listing:
         return entries
 
     async def _pages(self, first: httpx2.URL) -> AsyncIterator[dict[str, Any]]:
-        url, left, seen = first, MAX_BYTES, set[httpx2.URL]()
+        url, left, seen = first, self.bounds.size, set[httpx2.URL]()
         while url not in seen:
-            if len(seen) == MAX_PAGES:
-                raise self._invalid("too_many_pages", f"has more than {MAX_PAGES} pages")
+            if len(seen) == self.bounds.pages:
+                raise self._invalid("too_many_pages", f"has more than {self.bounds.pages} pages")
             seen.add(url)
             page = await self.fetch(url, left)
             left -= len(page.content)

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from ssl import SSLContext
 from typing import Any, Final
@@ -18,6 +19,7 @@ from proxy_core.upstream.client import UpstreamClient
 from proxy_core.upstream.driver import AsyncDriver, Driver
 from proxy_core.upstream.exchange import Exchange, Observer
 from proxy_core.upstream.guard import Destination, Guard, Resolver, resolve
+from proxy_core.upstream.listing import Bounds
 from proxy_core.upstream.proxies import proxies_of
 from proxy_core.upstream.reading import Pace, Reader
 from proxy_core.upstream.sockets import AsyncGuardedBackend, GuardedBackend
@@ -32,7 +34,7 @@ _LIMITS: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """All that a client takes from outside. Each part can be another one."""
+    """All that a client takes from outside: the network, the time, the environment; and the bounds that it keeps."""
 
     backend: httpcore2.NetworkBackend = field(default_factory=httpcore2.SyncBackend)
     async_backend: httpcore2.AsyncNetworkBackend = field(default_factory=httpcore2.AnyIOBackend)
@@ -41,6 +43,7 @@ class Outside:
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     pace: Pace = field(default_factory=Pace)
+    bounds: Bounds = field(default_factory=Bounds)
 
 
 def open_upstream(settings: Upstream, observer: Observer, outside: Outside | None = None) -> UpstreamClient:
@@ -70,11 +73,15 @@ def open_upstream(settings: Upstream, observer: Observer, outside: Outside | Non
         Driver(exchange, Transport(Routes(proxies, guard, pool)), reader),
         AsyncDriver(exchange, AsyncTransport(Routes(proxies, guard, async_pool), patience), reader),
         reader,
+        outside.bounds,
     )
 
 
+@cache
 def tls_context(ca_file: Path | None) -> SSLContext:
     """TLS that always verifies: against the system's authorities, and against those in ``ca_file`` as well.
+
+    Shared by the upstreams with the same file: reading the system's authorities takes some ten milliseconds.
 
     :raises ConfigurationError: the file can not be read, or holds no certificate.
     """

@@ -11,6 +11,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 import httpx2
 
 from proxy_core.errors import ConfigurationError
+from proxy_core.upstream.addresses import named_address
 
 
 class Proxies:
@@ -54,11 +55,7 @@ def proxies_of(environment: Mapping[str, str]) -> Proxies:
 
 
 def _checked(value: str, name: str) -> str:
-    try:
-        url = httpx2.URL(value)
-    except httpx2.InvalidURL:
-        url = httpx2.URL("")
-    if url.scheme not in ("http", "https") or not url.host:
+    if named_address(value) is None:
         raise ConfigurationError(
             f"{name} in the environment is not the address of an HTTP proxy.",
             "Write it as http://host:port; SOCKS proxies are not supported.",

@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx2
 
-from tests.rig.images import Blob, Image, large_image
+from tests.rig.images import Blob, Image, digest_of, large_image
+from tests.rig.processes import wait_for
 from tests.rig.proxy import Proxy, merged, path_of
 from tests.rig.upstream import Upstream
 
@@ -42,11 +43,17 @@ class Source:
         """The answer; of one whose body ends short, an exception."""
         return self.proxy.client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
-    def stored(self, blob: Blob | None = None) -> bytes | None:
-        """What the proxy has committed of a blob."""
-        algorithm, _, digits = (blob or self.layer).digest.partition(":")
+    def stored(self, blob: Blob | None = None) -> str | None:
+        """The digest of what the proxy has committed under a blob's digest; None: nothing."""
+        wanted = (blob or self.layer).digest
+        algorithm, _, digits = wanted.partition(":")
         path = self.proxy.data / "blobs" / algorithm / digits[:2] / digits
-        return path.read_bytes() if path.exists() else None
+        return digest_of(path.read_bytes()) if path.exists() else None
+
+    def wait_stored(self, blob: Blob | None = None) -> None:
+        """Until a blob is committed, which is after its last byte is given out."""
+        wanted = (blob or self.layer).digest
+        wait_for(lambda: self.stored(blob) == wanted, f"{wanted} in the store")
 
 
 @dataclass(frozen=True, slots=True)

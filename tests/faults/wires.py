@@ -1,8 +1,6 @@
 """One connection at a time, at the test's own pace, to a worker process that the test chooses."""
 
 import http.client
-import os
-import re
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -54,13 +52,23 @@ class Wire:
         self._http.getresponse().read()
         return worker_behind(self.proxy, self.socket.getsockname()[1])
 
+    def send(
+        self, path: str, token: str | None = None, headers: Mapping[str, str] | None = None, method: str = "GET"
+    ) -> None:
+        """Ask, and wait for nothing (default: with a fresh token for the repository in `path`)."""
+        known = self.proxy.client.token(*scopes_in(path)) if token is None else token
+        self._http.request(method, path, headers={"Authorization": f"Bearer {known}", **(headers or {})})
+
+    def answer(self) -> http.client.HTTPResponse:
+        """The answer to what was sent, as soon as its headers are there."""
+        return self._http.getresponse()
+
     def ask(
         self, path: str, token: str | None = None, headers: Mapping[str, str] | None = None, method: str = "GET"
     ) -> http.client.HTTPResponse:
-        """The answer, as soon as its headers are there (default: with a fresh token for the repository in `path`)."""
-        known = self.proxy.client.token(*scopes_in(path)) if token is None else token
-        self._http.request(method, path, headers={"Authorization": f"Bearer {known}", **(headers or {})})
-        return self._http.getresponse()
+        """Both."""
+        self.send(path, token, headers, method)
+        return self.answer()
 
     def close(self) -> None:
         self._http.close()
@@ -109,9 +117,9 @@ def worker_behind(proxy: Proxy, port: int) -> int:
 
 
 def _inode_of(here: int, there: int) -> str:
-    # The columns of proc_net_tcp: number, local and remote address, state, ... and in the tenth the inode.
-    line = re.compile(rf"\s*\d+: 0100007F:{here:04X} 0100007F:{there:04X} (?:\S+ ){{6,}}", re.ASCII)
-    for text in Path(f"/proc/{os.getpid()}/net/tcp").read_text().splitlines():
-        if line.match(text):
-            return text.split()[9]
+    ends = [f"0100007F:{here:04X}", f"0100007F:{there:04X}"]
+    for line in Path("/proc/net/tcp").read_text().splitlines():
+        columns = line.split()
+        if columns[1:3] == ends:
+            return columns[9]
     raise Unfinished(f"no connection from port {there} to port {here}")

@@ -15,7 +15,6 @@ from proxy_core.reference import Digest, parse_digest
 from proxy_core.settings.model import Timeouts, Upstream
 from proxy_core.upstream import (
     Outside,
-    Pace,
     QuotaReading,
     UpstreamClient,
     UpstreamFailure,
@@ -23,8 +22,8 @@ from proxy_core.upstream import (
 )
 from tests.rig.images import Blob
 
-QUICK = Timeouts(connect=2.0, read=1.0)
-IMPATIENT = Pace(window=1.0)
+HASTY = Timeouts(connect=2.0, read=1.0)
+"""For upstreams that say nothing. Where one answers, the usual times hold, however slow the machine is."""
 ALPINE = "library/alpine"
 
 
@@ -44,7 +43,7 @@ class Seen:
 
 def settings(url: str, **more: Any) -> Upstream:
     """docker.io, at this address."""
-    return Upstream(**{"name": "docker.io", "url": url, "timeouts": QUICK, **more})
+    return Upstream(**{"name": "docker.io", "url": url, **more})
 
 
 def outside(**more: Any) -> Outside:
@@ -74,6 +73,13 @@ def filling(
         yield client
     finally:
         asyncio.run(client.close())
+
+
+async def until(happened: Callable[[], object]) -> None:
+    """Wait for what another thread does; the test's own time limit bounds it."""
+    async with asyncio.timeout(30):
+        while not happened():  # noqa: ASYNC110 - it happens in a thread of the rig
+            await asyncio.sleep(0.01)
 
 
 def digest_of(blob: Blob) -> Digest:

@@ -27,7 +27,7 @@ from tests.rig.faults import (
 )
 from tests.rig.images import Image, Index, blob, image, index
 from tests.rig.upstream import Upstream
-from tests.upstream.rooms import ALPINE, IMPATIENT, Seen, asking, outside, told
+from tests.upstream.rooms import ALPINE, Seen, asking, outside, told
 
 LATEST = Tag("latest")
 
@@ -35,7 +35,7 @@ LATEST = Tag("latest")
 async def failing(rig: Upstream, *faults: Fault, seen: Seen | None = None) -> UpstreamFailure:
     """How a GET of library/alpine:latest fails with these faults."""
     rig.fault("manifests/*", *faults)
-    async with asking(rig.url, seen, world=outside(pace=IMPATIENT)) as client:
+    async with asking(rig.url, seen) as client:
         with pytest.raises(UpstreamFailure) as caught:
             await client.get_manifest(ALPINE, LATEST)
     assert "docker.io" in caught.value.cause

@@ -5,6 +5,7 @@ import json
 import traceback
 from base64 import b64decode
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,10 +20,23 @@ from tests.rig.challenges import Basic, Bearer
 from tests.rig.faults import Body, Delay, Drop, Fault, Silence, Status
 from tests.rig.images import blob, image
 from tests.rig.upstream import Upstream
-from tests.upstream.rooms import ALPINE, AsyncSwitchboard, Names, Seen, asking, digest_of, fetch, filling, outside, told
+from tests.upstream.rooms import (
+    ALPINE,
+    HASTY,
+    AsyncSwitchboard,
+    Names,
+    Seen,
+    asking,
+    digest_of,
+    fetch,
+    filling,
+    outside,
+    told,
+    until,
+)
 
 LATEST = Tag("latest")
-ACCOUNT = {"username": "robot", "password": "open-sesame"}
+ACCOUNT: dict[str, Any] = {"username": "robot", "password": "open-sesame"}
 
 
 def registry(challenge: Bearer | Basic) -> Upstream:
@@ -43,7 +57,7 @@ def rig(bearer: Bearer) -> Iterator[Upstream]:
         yield upstream
 
 
-async def refused(rig: Upstream, **more: str) -> UpstreamFailure:
+async def refused(rig: Upstream, **more: Any) -> UpstreamFailure:
     async with asking(rig.url, **more) as client:
         with pytest.raises(UpstreamFailure) as caught:
             await client.get_manifest(ALPINE, LATEST)
@@ -135,11 +149,9 @@ async def test_the_shared_request_outlives_the_one_who_began_it(rig: Upstream) -
     rig.fault("token", Delay(1.0))
     async with asking(rig.url) as client:
         first = asyncio.create_task(client.head_manifest(ALPINE, LATEST))
-        while not rig.count("GET", "token"):
-            await asyncio.sleep(0.01)
+        await until(lambda: rig.count("GET", "token"))
         second = asyncio.create_task(client.head_manifest(ALPINE, Tag("v1")))
-        while rig.count("HEAD") < 2:
-            await asyncio.sleep(0.01)
+        await until(lambda: rig.count("HEAD") == 2)
         first.cancel()
         await second
         with pytest.raises(asyncio.CancelledError):
@@ -151,8 +163,7 @@ async def test_a_client_may_close_while_a_token_is_awaited(rig: Upstream) -> Non
     rig.fault("token", Silence())
     async with asking(rig.url) as client:
         asker = asyncio.create_task(client.head_manifest(ALPINE, LATEST))
-        while not rig.count("GET", "token"):
-            await asyncio.sleep(0.01)
+        await until(lambda: rig.count("GET", "token"))
     with pytest.raises((asyncio.CancelledError, UpstreamFailure)):
         await asker
 
@@ -171,7 +182,7 @@ async def test_the_account_goes_to_the_token_endpoint_and_nowhere_else(bearer: B
 
 
 @pytest.mark.parametrize("account", [{}, {"username": "robot", "password": "wrong"}])
-async def test_refused_credentials(bearer: Bearer, rig: Upstream, account: dict[str, str]) -> None:
+async def test_refused_credentials(bearer: Bearer, rig: Upstream, account: dict[str, Any]) -> None:
     bearer.username, bearer.password = "robot", "open-sesame"
     failure = await refused(rig, **account)
     assert (failure.kind, failure.reason, failure.status) == (FailureKind.ACCOUNT, "token_status_401", 401)
@@ -188,7 +199,7 @@ async def test_basic_is_sent_where_it_is_asked_for_and_remembered() -> None:
 
 
 @pytest.mark.parametrize("account", [{}, {"username": "robot", "password": "wrong"}])
-async def test_basic_that_we_do_not_have(account: dict[str, str], seen: Seen) -> None:
+async def test_basic_that_we_do_not_have(account: dict[str, Any], seen: Seen) -> None:
     with registry(Basic("robot", "open-sesame")) as rig:
         failure = await refused(rig, **account)
         assert (failure.kind, failure.reason) == (FailureKind.ACCOUNT, "status_401")
@@ -216,7 +227,7 @@ async def test_basic_that_we_do_not_have(account: dict[str, str], seen: Seen) ->
 )
 async def test_each_way_to_get_no_token(rig: Upstream, fault: Fault, kind: FailureKind, reason: str) -> None:
     rig.fault("token", fault)
-    failure = await refused(rig)
+    failure = await refused(rig, timeouts=HASTY)
     assert (failure.kind, failure.reason) == (kind, reason)
     assert failure.retry_after == (5 if kind is FailureKind.LIMITED else None)
 
@@ -333,11 +344,10 @@ def test_any_json_as_a_token_answer_gives_a_grant_or_a_failure(value: object) ->
     for answer in (value, {"token": value}, {"token": "t", "expires_in": value}):
         try:
             grant = read_token(json.dumps(answer).encode(), "docker.io")
-        except UpstreamFailure as failure:
-            assert failure.reason == "bad_token"
-        else:
-            assert 0 < grant.lifetime <= 3600
-            assert grant.authorization.isprintable()
+        except UpstreamFailure:
+            continue
+        assert 0 < grant.lifetime <= 3600
+        assert grant.authorization.isprintable()
 
 
 @given(st.binary(max_size=100))
@@ -366,7 +376,7 @@ def test_only_the_grant_that_was_refused_is_forgotten() -> None:
 
 async def test_no_secret_stands_in_a_failure_or_its_traceback(bearer: Bearer, rig: Upstream) -> None:
     bearer.username, bearer.password = "robot", "open-sesame"
-    async with asking(rig.url, **ACCOUNT) as client:
+    async with asking(rig.url, timeouts=HASTY, **ACCOUNT) as client:
         await client.get_manifest(ALPINE, LATEST)
         for fault in (Status(403), Drop(), Silence()):
             rig.heal()

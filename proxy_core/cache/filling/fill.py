@@ -166,6 +166,7 @@ class Fill:
         if self.partial and self.partial is not partial:
             self.partial.close()
         self.partial = partial
+        self.published, self.sealed = 0, False
         self.look()
         self._notify()
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from proxy_core.cache.filling.fill import HELD_BACK, Fill
+from proxy_core.cache.filling.fill import Fill
 from proxy_core.cache.filling.leader import BlobSource, Leader, NoRoom, Order
 from proxy_core.cache.filling.readers import BlobReader, FillingBlob, PassedThrough
 from proxy_core.reference import Digest
@@ -49,7 +49,7 @@ class Fills:
         :raises UpstreamFailure: the upstream does not give the blob.
         """
         fill = self._fill(order, source, max_size, stall)
-        while not (fill.over or fill.sealed or (fill.partial and self._presentable(fill))):
+        while not (fill.over or fill.sealed or self._presentable(fill)):
             await fill.changed(1.0)
         if fill.stored:
             return None
@@ -78,8 +78,9 @@ class Fills:
 
     @staticmethod
     def _presentable(fill: Fill) -> bool:
-        """A blob that would be held back whole anyway waits for its digest: so a wrong one is still a clean error."""
-        return fill.partial is not None and (fill.partial.total is None or fill.partial.total > HELD_BACK)
+        """From the first byte that may be given out. Until then a failure is a clean error; and so, for a blob that
+        would be held back whole anyway, is a wrong digest."""
+        return fill.partial is not None and fill.readable > 0
 
     def _fill(self, order: Order, source: BlobSource, max_size: int, stall: float) -> Fill:
         if running := self._fills.get(order.digest):

@@ -115,12 +115,14 @@ class Leader:
 
     def _download(self, partial: Partial | None) -> int:
         hashing: _Hashing | None = None
-        failures = 0
+        failures, ranged = 0, True
         try:
             while True:
                 offset = partial.look().size if partial else 0
                 try:
-                    with self._source.open_blob(self._order.path, self._order.digest, offset) as stream:
+                    with self._source.open_blob(
+                        self._order.path, self._order.digest, offset if ranged else 0
+                    ) as stream:
                         self._stream = stream
                         if partial is None:
                             partial = self._create(stream.total if stream.total is not None else self._order.size)
@@ -131,12 +133,13 @@ class Leader:
                         end = self._copy(stream, partial, offset, hashing)
                     if partial.total is None or end == partial.total:
                         return self._finish(partial, hashing, end)
-                    if end > partial.total:
-                        raise _Contradiction
                     raise _broken(self._order.digest, f"ended after {end} of {partial.total} bytes")
                 except UpstreamFailure as failure:
                     if self._aborted.is_set():
                         raise Aborted from failure
+                    if failure.kind is FailureKind.INVALID and offset and ranged:
+                        ranged = False  # it can not go on in the middle: from the start, and what we have is compared
+                        continue
                     if failure.kind is not FailureKind.OUTAGE or partial is None:
                         raise
                     failures = 1 if partial.look().size > offset else failures + 1
@@ -147,7 +150,7 @@ class Leader:
             self._spool.discard(self._order.digest)
             raise NoRoom(f"a blob can not be written: {error.strerror}") from error
         except UpstreamFailure as failure:
-            if failure.kind is not FailureKind.OUTAGE:
+            if failure.kind in (FailureKind.INVALID, FailureKind.NOT_FOUND):
                 self._spool.discard(self._order.digest)
             raise
         finally:
@@ -164,6 +167,8 @@ class Leader:
         """Append the stream's bytes from ``offset`` on. Returns how long the file is then."""
         if partial.total is not None and stream.total not in (None, partial.total):
             raise _Contradiction
+        if stream.start > offset:
+            raise _misplaced(self._order.digest)
         buffer = memoryview(bytearray(_BUFFER))
         position = stream.start
         told_size, told_at = offset, 0.0
@@ -177,10 +182,12 @@ class Leader:
                     raise _Contradiction
                 chunk = chunk[known:]
                 position += known
+            if position + len(chunk) > self._max_size:
+                raise _too_large(self._order.digest, self._max_size)
+            if partial.total is not None and position + len(chunk) > partial.total:
+                raise _too_long(self._order.digest, partial.total)
             _write(partial.fd, chunk, position)
             position += len(chunk)
-            if position > self._max_size:
-                raise _too_large(self._order.digest, self._max_size)
             hashing.advance(position)
             now = time.monotonic()
             if position - told_size >= _NEWS_BYTES or now - told_at >= _NEWS_SECONDS:
@@ -278,6 +285,26 @@ def _broken(digest: Digest, what: str) -> UpstreamFailure:
         reason="short_body",
         cause=f"The upstream's stream of {digest} {what}.",
         fix="Pull again in a moment.",
+    )
+
+
+def _misplaced(digest: Digest) -> UpstreamFailure:
+    return UpstreamFailure(
+        kind=FailureKind.INVALID,
+        status=None,
+        reason="bad_range",
+        cause=f"The upstream sent another part of {digest} than it was asked for.",
+        fix="Pull again; if it stays, the upstream is damaged.",
+    )
+
+
+def _too_long(digest: Digest, total: int) -> UpstreamFailure:
+    return UpstreamFailure(
+        kind=FailureKind.INVALID,
+        status=None,
+        reason="too_long",
+        cause=f"The upstream sends more than the {total} bytes that {digest} has.",
+        fix="Nothing was kept. Pull again; if it stays, the upstream's copy is damaged.",
     )
 
 

@@ -33,6 +33,8 @@ class FileBlob:
 
     async def read(self, offset: int, length: int) -> bytes:
         length = min(length, self.size - offset)
+        if length <= 0:
+            return b""
         data = await read_file(self._fd, offset, length)
         if len(data) < length:
             raise StorageError("A cached blob became shorter while it was read.", "Pull again: it is fetched anew.")
@@ -110,6 +112,8 @@ class FilesystemBlobs:
             fd = os.open(self.path(digest), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
             return False
+        except OSError as error:
+            raise unreadable(self.path(digest), error) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # readers share a lock
             return await self.delete(digest)
@@ -127,10 +131,14 @@ class FilesystemBlobs:
     async def verify(self, digest: Digest) -> bool:
         try:
             fd = os.open(self.path(digest), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError:
+        except FileNotFoundError:
             return False
+        except OSError as error:
+            raise unreadable(self.path(digest), error) from error
         try:
             return await asyncio.to_thread(_seal_again, fd, digest)
+        except OSError:  # what the disk does not give back is lost
+            return False
         finally:
             os.close(fd)
 
@@ -151,14 +159,13 @@ async def read_file(fd: int, offset: int, length: int) -> bytes:
     byte, since the kernel reads ahead in order.
     """
     try:
-        os.preadv(fd, (bytearray(1),), offset + length - 1, os.RWF_NOWAIT)
-    except OSError as error:
-        if error.errno not in (errno.EAGAIN, errno.EOPNOTSUPP):
-            raise StorageError(f"A cached blob can not be read: {error.strerror}.", "Check the disk.") from error
-    else:
+        try:
+            os.preadv(fd, (bytearray(1),), offset + length - 1, os.RWF_NOWAIT)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EOPNOTSUPP):
+                raise
+            return await asyncio.to_thread(os.pread, fd, length, offset)
         return os.pread(fd, length, offset)
-    try:
-        return await asyncio.to_thread(os.pread, fd, length, offset)
     except OSError as error:
         raise StorageError(f"A cached blob can not be read: {error.strerror}.", "Check the disk.") from error
 

@@ -45,4 +45,7 @@ class BlobStore(Protocol):
         """All blobs: digest, size, and when they were put in (seconds since the epoch)."""
 
     async def verify(self, digest: Digest) -> bool:
-        """Read the whole blob and compare its hash. False: it is damaged or not there; it is not removed."""
+        """Read the whole blob and compare its hash. False: it is damaged or not there; it is not removed.
+
+        :raises StorageError: the store can not be read, which says nothing of the blob.
+        """

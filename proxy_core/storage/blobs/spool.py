@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,7 @@ from proxy_core.storage.blobs.filesystem import sync_directory, unwritable
 from proxy_core.storage.locks import Lock, Locks
 
 _SEALED = 0o444
+_GIVEN_UP = 24 * 3600.0  # seconds without growth after which nobody is expected to go on with a partial
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,8 @@ class Spool:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             note = {"total": total, "inode": os.fstat(fd).st_ino, "boot": _boot_id()}
-            draft = self._note(digest).with_suffix(".new")
-            draft.write_text(json.dumps(note))
-            draft.rename(self._note(digest))
+            self._draft(digest).write_text(json.dumps(note))
+            self._draft(digest).rename(self._note(digest))
         except OSError:
             os.close(fd)
             self.discard(digest)
@@ -109,7 +110,7 @@ class Spool:
 
     def discard(self, digest: Digest) -> None:
         """Remove a partial. Its space is free when its last reader has left. Only for who leads."""
-        for path in (self._note(digest), self.path(digest)):
+        for path in (self._draft(digest), self._note(digest), self.path(digest)):
             with contextlib.suppress(OSError):  # a read-only disk: the next fill finds out for itself
                 path.unlink(missing_ok=True)
 
@@ -119,29 +120,41 @@ class Spool:
             self._note(digest).unlink(missing_ok=True)
             sync_directory(self._directory)
 
-    def clean(self) -> int:
-        """Remove what nobody fills and nobody can go on with, beside running workers. Returns how many partials."""
+    def clean(self, given_up: float = _GIVEN_UP) -> int:
+        """Remove what nobody fills and nobody can or will go on with, beside running workers. Returns how many.
+
+        :param given_up: seconds without growth after which nobody will.
+        """
         removed = 0
         for digest in set(self._digests()):
             lock = self.lead(digest)
             if lock is None:
                 continue
             try:
-                partial = self._open(digest, os.O_RDONLY)
-                if partial is None:
+                if not self._is_of_use(digest, time.time() - given_up):
                     self.discard(digest)
                     removed += 1
-                else:
-                    partial.close()
             finally:
                 lock.release()
         return removed
 
     def size(self) -> int:
         """Bytes that partial files take."""
+        total = 0
         with contextlib.suppress(FileNotFoundError):
-            return sum(entry.stat().st_size for entry in os.scandir(self._directory))
-        return 0
+            for entry in os.scandir(self._directory):
+                with contextlib.suppress(FileNotFoundError):  # it has just become a blob
+                    total += entry.stat().st_size
+        return total
+
+    def _is_of_use(self, digest: Digest, since: float) -> bool:
+        partial = self._open(digest, os.O_RDONLY)
+        if partial is None:
+            return False
+        try:
+            return os.fstat(partial.fd).st_ctime >= since  # st_mtime may be a blob's seal already
+        finally:
+            partial.close()
 
     def _digests(self) -> Iterator[Digest]:
         with contextlib.suppress(FileNotFoundError):
@@ -153,22 +166,23 @@ class Spool:
     def _note(self, digest: Digest) -> Path:
         return self._directory / f"{digest.algorithm}-{digest.hex}.json"
 
+    def _draft(self, digest: Digest) -> Path:
+        return self._directory / f"{digest.algorithm}-{digest.hex}.new"
+
     def _open(self, digest: Digest, flags: int) -> Partial | None:
         path = self.path(digest)
         try:
             fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
             return None
-        except PermissionError:  # sealed by one who is not root, and then left: read it, nobody has to write it
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError as error:
+            if isinstance(error, PermissionError) and flags != os.O_RDONLY:
+                return self._open(digest, os.O_RDONLY)  # sealed by one who is not root: nobody has to write it
             raise unwritable(path, error) from error
-        try:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # no note of ours
             note = json.loads(self._note(digest).read_text())
             if note["inode"] == os.fstat(fd).st_ino and note["boot"] == _boot_id():
                 return Partial(fd, note["total"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            pass
         os.close(fd)
         return None
 

@@ -8,6 +8,7 @@ from proxy_core.reference import Digest, Image, parse_digest
 from proxy_core.storage.index import counters, dialects, images
 from proxy_core.storage.index.counters import Counter
 from proxy_core.storage.index.images import IMAGE_ID
+from proxy_core.storage.index.portions import portions
 from proxy_core.storage.index.tables import blobs, granted_blobs, image_blobs, manifest_references
 
 _STORED = select(blobs.c.size).where(blobs.c.digest == bindparam("wanted"))
@@ -22,6 +23,8 @@ _SIZES = select(
     .label("granted"),
     _STORED.scalar_subquery().label("stored"),
 )
+_KNOWN = select(blobs.c.digest).where(blobs.c.digest.in_(bindparam("wanted", expanding=True)))
+_DROP = delete(blobs).where(blobs.c.digest == bindparam("wanted")).returning(blobs.c.size)
 _TOUCH = (
     update(blobs)
     .where(blobs.c.digest == bindparam("wanted"), blobs.c.last_read < bindparam("now"))
@@ -62,7 +65,8 @@ def grant(connection: Connection, image: Image, digest: Digest, size: int) -> No
     """See :meth:`.model.Index.grant_blob`."""
     image_id = images.ensure(connection, image)
     connection.execute(
-        dialects.upsert(connection, granted_blobs), {"image_id": image_id, "digest": str(digest), "size": size}
+        dialects.upsert(connection.dialect.name, granted_blobs, ("image_id", "digest")),
+        {"image_id": image_id, "digest": str(digest), "size": size},
     )
 
 
@@ -70,24 +74,23 @@ def add(connection: Connection, digest: Digest, size: int, now: float) -> None:
     """See :meth:`.model.Index.add_blob`."""
     before = connection.execute(_STORED, {"wanted": str(digest)}).scalar_one_or_none() or 0
     connection.execute(
-        dialects.upsert(connection, blobs), {"digest": str(digest), "size": size, "added_at": now, "last_read": now}
+        dialects.upsert(connection.dialect.name, blobs, ("digest",)),
+        {"digest": str(digest), "size": size, "added_at": now, "last_read": now},
     )
     counters.add(connection, Counter.STORED_BYTES, size - before)
 
 
 def drop(connection: Connection, digest: Digest) -> None:
     """See :meth:`.model.Index.drop_blob`."""
-    dropped = connection.execute(
-        delete(blobs).where(blobs.c.digest == str(digest)).returning(blobs.c.size)
-    ).scalar_one_or_none()
+    dropped = connection.execute(_DROP, {"wanted": str(digest)}).scalar_one_or_none()
     if dropped is not None:
         counters.add(connection, Counter.STORED_BYTES, -dropped)
 
 
 def touch(connection: Connection, read: Collection[Digest], now: float) -> None:
     """These were read; what is gone is passed over, and no time goes back."""
-    if read:
-        connection.execute(_TOUCH, [{"wanted": str(digest), "now": now} for digest in read])
+    for portion in portions(read):
+        connection.execute(_TOUCH, [{"wanted": str(digest), "now": now} for digest in portion])
 
 
 def page(connection: Connection, after: str, limit: int) -> Sequence[tuple[Digest, int]]:
@@ -103,6 +106,8 @@ def collectable(connection: Connection, before: float, limit: int) -> Sequence[D
 
 def unknown(connection: Connection, digests: Collection[Digest]) -> Collection[Digest]:
     """See :meth:`.model.Index.unknown`."""
-    wanted = {str(digest): digest for digest in digests}
-    known = connection.scalars(select(blobs.c.digest).where(blobs.c.digest.in_(list(wanted))))
-    return [wanted[digest] for digest in wanted.keys() - set(known)]
+    missing = {str(digest): digest for digest in digests}
+    for portion in portions(digests):
+        for known in connection.scalars(_KNOWN, {"wanted": [str(digest) for digest in portion]}):
+            del missing[known]
+    return list(missing.values())

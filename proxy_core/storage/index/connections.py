@@ -5,7 +5,7 @@ the driver is awaited (SQLAlchemy's own bridge; ``sqlalchemy.ext.asyncio`` would
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import greenlet_spawn
 
+from proxy_core.errors import StorageError
 from proxy_core.storage.index.failures import explained
 
 #: Seconds that a write waits for another process's write.
@@ -34,12 +35,13 @@ class Connections:
     behind it, so none is ever left open.
     """
 
-    __slots__ = ("_reader", "_running", "_writer", "place")
+    __slots__ = ("_closed", "_reader", "_running", "_writer", "place")
 
     def __init__(self, writer: Engine, reader: Engine, place: str) -> None:
         self._writer = writer
         self._reader = reader
         self.place = place  #: for messages: the file, or an address without its password
+        self._closed = False
         self._running: set[asyncio.Task[Any]] = set()
 
     async def read(self, query: Callable[Concatenate[Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -52,7 +54,7 @@ class Connections:
             with self._reader.connect() as connection:
                 return query(connection, *args, **kwargs)
 
-        return await self._complete(greenlet_spawn(transaction))
+        return await self._complete(transaction)
 
     async def write(self, change: Callable[Concatenate[Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """The change's answer, once it is committed as a whole. No other change runs meanwhile, in any process.
@@ -64,17 +66,20 @@ class Connections:
             with self._writer.begin() as connection:
                 return change(connection, *args, **kwargs)
 
-        return await self._complete(greenlet_spawn(transaction))
+        return await self._complete(transaction)
 
     async def close(self) -> None:
-        """Let what runs end, then close all connections."""
+        """Let what runs end, then close all connections. What is asked later is refused."""
+        self._closed = True
         if self._running:
             await asyncio.wait(self._running)
         for engine in (self._writer, self._reader):
             await greenlet_spawn(engine.dispose)
 
-    async def _complete(self, transaction: Coroutine[Any, Any, _T]) -> _T:
-        task = asyncio.create_task(transaction)
+    async def _complete(self, transaction: Callable[[], _T]) -> _T:
+        if self._closed:
+            raise StorageError(f"The index {self.place} is closed.", "The server is stopping; try again later.")
+        task = asyncio.create_task(greenlet_spawn(transaction))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         with explained(self.place):

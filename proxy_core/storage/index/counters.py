@@ -1,11 +1,16 @@
 """Sums that are kept, because they are read too often to be counted each time."""
 
 from enum import StrEnum
+from functools import cache
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, bindparam, select
 
 from proxy_core.storage.index import dialects
 from proxy_core.storage.index.tables import counters
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects.sqlite import Insert
 
 
 class Counter(StrEnum):
@@ -25,7 +30,10 @@ def value(connection: Connection, counter: Counter) -> int:
 
 def add(connection: Connection, counter: Counter, amount: int) -> None:
     """Let the counter grow, or shrink, by an amount."""
-    row = dialects.insert(connection, counters).values(name=counter.value, value=amount)
-    connection.execute(
-        row.on_conflict_do_update(index_elements=["name"], set_={"value": counters.c.value + row.excluded.value})
-    )
+    connection.execute(_add(connection.dialect.name), {"name": counter.value, "value": amount})
+
+
+@cache
+def _add(dialect: str) -> "Insert":
+    row = dialects.insert(dialect, counters)
+    return row.on_conflict_do_update(index_elements=["name"], set_={"value": counters.c.value + row.excluded.value})

@@ -30,10 +30,10 @@ def ensure(connection: Connection, image: Image) -> int:
     """The id of the image, whose row and whose group's row are made if need be."""
     if (image_id := find(connection, image)) is not None:
         return image_id
-    connection.execute(dialects.insert(connection, groups).on_conflict_do_nothing(), {"path": image.group})
+    connection.execute(dialects.insert_new(connection.dialect.name, groups), {"path": image.group})
     group_id = connection.execute(_GROUP, {"group": image.group}).scalar_one()
     connection.execute(
-        dialects.insert(connection, images).on_conflict_do_nothing(),
+        dialects.insert_new(connection.dialect.name, images),
         {"group_id": group_id, "upstream": image.repository.upstream, "repository": image.repository.path},
     )
     return connection.execute(_IMAGE, named(image)).scalar_one()

@@ -16,6 +16,13 @@ MOST: Final = 256
 _LISTING = select(listings.c.content, listings.c.fetched_at).where(
     listings.c.image_id == IMAGE_ID, listings.c.key == bindparam("key")
 )
+_OLDEST = (
+    select(listings.c.key)
+    .where(listings.c.image_id == bindparam("of_image"), listings.c.key != bindparam("saved"))
+    .order_by(listings.c.fetched_at.desc(), listings.c.key)
+    .offset(MOST - 1)
+)
+_FORGET_OLDEST = delete(listings).where(listings.c.image_id == bindparam("of_image"), listings.c.key.in_(_OLDEST))
 
 
 def listing(connection: Connection, image: Image, key: str) -> Listing | None:
@@ -28,13 +35,7 @@ def save(connection: Connection, image: Image, key: str, saved: Listing) -> None
     """See :meth:`.model.Index.save_listing`. More than :data:`MOST` are not kept."""
     image_id = images.ensure(connection, image)
     connection.execute(
-        dialects.upsert(connection, listings),
+        dialects.upsert(connection.dialect.name, listings, ("image_id", "key")),
         {"image_id": image_id, "key": key, "content": saved.content, "fetched_at": saved.fetched_at},
     )
-    oldest = (
-        select(listings.c.key)
-        .where(listings.c.image_id == image_id, listings.c.key != key)
-        .order_by(listings.c.fetched_at.desc(), listings.c.key)
-        .offset(MOST - 1)
-    )
-    connection.execute(delete(listings).where(listings.c.image_id == image_id, listings.c.key.in_(oldest)))
+    connection.execute(_FORGET_OLDEST, {"of_image": image_id, "saved": key})

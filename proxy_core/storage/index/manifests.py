@@ -9,6 +9,7 @@ from proxy_core.storage.index import counters, dialects, images, rights
 from proxy_core.storage.index.counters import Counter
 from proxy_core.storage.index.images import IMAGE_ID
 from proxy_core.storage.index.model import Descriptor, Manifest, TaggedManifest
+from proxy_core.storage.index.portions import portions
 from proxy_core.storage.index.tables import image_manifests, manifest_references, manifests, tags
 
 _MANIFEST = select(manifests.c.digest, manifests.c.media_type, manifests.c.content)
@@ -41,6 +42,10 @@ _TOUCH = (
     )
     .values(last_read=bindparam("now"))
 )
+_REFERENCES = select(manifest_references.c.kind, manifest_references.c.digest).where(
+    manifest_references.c.manifest_id == bindparam("of")
+)
+_REFER = insert(manifest_references)
 _UNREFERENCED = manifests.alias("unreferenced")
 _DROP_UNREFERENCED = delete(manifests).where(
     manifests.c.id.in_(
@@ -82,26 +87,16 @@ def save(
     """See :meth:`.model.Index.save`."""
     image_id = images.ensure(connection, image)
     manifest_id, grown = _keep(connection, saved, references)
-    link = dialects.insert(connection, image_manifests).values(
-        image_id=image_id, manifest_id=manifest_id, saved=True, cached_at=now, last_read=now
-    )
+    dialect = connection.dialect.name
     connection.execute(
-        link.on_conflict_do_update(
-            index_elements=["image_id", "manifest_id"], set_={"saved": True, "last_read": link.excluded.last_read}
-        )
+        dialects.upsert(dialect, image_manifests, ("image_id", "manifest_id"), keep=("cached_at",)),
+        {"image_id": image_id, "manifest_id": manifest_id, "saved": True, "cached_at": now, "last_read": now},
     )
-    # What is not new is with all its other holders already.
-    to = rights.holders(manifest_id, str(saved.digest)) if grown else rights.just(image_id)
-    rights.give(connection, to, manifest_id, now)
+    rights.give(connection, image_id, manifest_id, str(saved.digest), now, grown=grown)
     if tag is not None:
-        row = dialects.insert(connection, tags).values(
-            image_id=image_id, name=tag, manifest_id=manifest_id, confirmed_at=now
-        )
         connection.execute(
-            row.on_conflict_do_update(
-                index_elements=["image_id", "name"],
-                set_={"manifest_id": row.excluded.manifest_id, "confirmed_at": row.excluded.confirmed_at},
-            )
+            dialects.upsert(dialect, tags, ("image_id", "name")),
+            {"image_id": image_id, "name": tag, "manifest_id": manifest_id, "confirmed_at": now},
         )
 
 
@@ -119,9 +114,9 @@ def forget(connection: Connection, image: Image, tag: str) -> None:
 
 def touch(connection: Connection, read: Collection[tuple[Image, Digest]], now: float) -> None:
     """These were read by these images; what is gone is passed over, and no time goes back."""
-    if read:
+    for portion in portions(read):
         connection.execute(
-            _TOUCH, [{**images.named(image), "wanted": str(digest), "now": now} for image, digest in read]
+            _TOUCH, [{**images.named(image), "wanted": str(digest), "now": now} for image, digest in portion]
         )
 
 
@@ -136,37 +131,32 @@ def drop_unreferenced(connection: Connection, limit: int) -> int:
 def _keep(connection: Connection, saved: Manifest, references: Sequence[Descriptor]) -> tuple[int, bool]:
     """Have the manifest and its references. Returns its id, and whether anything of that is new."""
     digest = str(saved.digest)
-    row = {
-        "digest": digest,
-        "media_type": saved.media_type,
-        "size": len(saved.content),
-        "content": saved.content,
-    }
-    new = connection.execute(dialects.insert(connection, manifests).on_conflict_do_nothing(), row).rowcount > 0
-    manifest_id = connection.execute(_MANIFEST_ID, {"wanted": digest}).scalar_one()
-    there = connection.execute(
-        select(manifest_references.c.kind, manifest_references.c.digest).where(
-            manifest_references.c.manifest_id == manifest_id
-        )
+    inserted = connection.execute(
+        dialects.insert_new(connection.dialect.name, manifests),
+        {
+            "digest": digest,
+            "media_type": saved.media_type,
+            "size": len(saved.content),
+            "content": saved.content,
+        },
     )
+    manifest_id = connection.execute(_MANIFEST_ID, {"wanted": digest}).scalar_one()
     missing = {(reference.kind.value, str(reference.digest)): reference for reference in references}
-    for key in there:
-        missing.pop((key.kind, key.digest), None)
+    for kind, named in connection.execute(_REFERENCES, {"of": manifest_id}):
+        missing.pop((kind, named), None)
     if missing:
-        connection.execute(
-            insert(manifest_references),
-            [
-                {
-                    "manifest_id": manifest_id,
-                    "kind": kind,
-                    "digest": named,
-                    "size": reference.size,
-                    "platform": reference.platform,
-                }
-                for (kind, named), reference in missing.items()
-            ],
-        )
-    return manifest_id, new or bool(missing)
+        connection.execute(_REFER, [_reference(manifest_id, reference) for reference in missing.values()])
+    return manifest_id, inserted.rowcount > 0 or bool(missing)
+
+
+def _reference(manifest_id: int, reference: Descriptor) -> dict[str, object]:
+    return {
+        "manifest_id": manifest_id,
+        "kind": reference.kind.value,
+        "digest": str(reference.digest),
+        "size": reference.size,
+        "platform": reference.platform,
+    }
 
 
 def _manifest(digest: str, media_type: str, content: bytes) -> Manifest:

@@ -23,7 +23,7 @@ def save_pause(connection: Connection, upstream: str, saved: Pause | None) -> No
         connection.execute(delete(pauses).where(pauses.c.upstream == upstream))
         return
     connection.execute(
-        dialects.upsert(connection, pauses),
+        dialects.upsert(connection.dialect.name, pauses, ("upstream",)),
         {"upstream": upstream, "until": saved.until, "cause": saved.cause, "strikes": saved.strikes},
     )
 
@@ -31,7 +31,7 @@ def save_pause(connection: Connection, upstream: str, saved: Pause | None) -> No
 def save_quota(connection: Connection, quota: Quota) -> None:
     """See :meth:`.model.Index.save_quota`."""
     connection.execute(
-        dialects.upsert(connection, quotas),
+        dialects.upsert(connection.dialect.name, quotas, ("upstream", "account")),
         {
             "upstream": quota.upstream,
             "account": quota.account,

@@ -47,6 +47,18 @@ async def test_blobs_come_in_pages_in_the_order_of_their_digests(index: Index) -
     assert await index.blobs(after=str(third[-1][0])) == []
 
 
+async def test_what_the_index_does_not_know_to_be_in_the_store(index: Index) -> None:
+    await index.save(ALPINE, AMD, [layer(4000)], "latest", now=1)
+    for number in (1, 2, 700):
+        await index.add_blob(digest(number), 1, now=1)
+
+    unknown = await index.unknown([digest(number) for number in range(1, 1500)])
+
+    assert set(unknown) == {digest(number) for number in range(1, 1500)} - {digest(1), digest(2), digest(700)}
+    assert await index.unknown([digest(4000)]) == [digest(4000)]
+    assert await index.unknown({}) == []
+
+
 async def test_what_a_manifest_or_a_grant_refers_to_is_never_collectable(index: Index) -> None:
     await index.save(ALPINE, AMD, [layer(10)], "latest", now=1)
     await index.grant_blob(ALPINE, digest(11), 1000)

@@ -12,6 +12,7 @@ import pytest
 from proxy_core.errors import StorageError
 from proxy_core.storage.index import connections
 from proxy_core.storage.index.migrate import migrate
+from proxy_core.storage.index.model import Index
 from proxy_core.storage.index.sql import FILE, open_index
 
 from .samples import ALPINE, everything, layer, manifest
@@ -42,6 +43,19 @@ def remount(folder: Path, options: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True, timeout=30)
 
 
+async def open_and_read(folder: Path) -> None:
+    index = await open_index(folder)
+    try:
+        await everything(index)
+    finally:
+        await index.close()
+
+
+async def save_megabytes(index: Index) -> None:
+    for number in range(2, 200):
+        await index.save(ALPINE, manifest(number, size=20_000), [], f"v{number}", now=1)
+
+
 async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("something else\n" * 1000)
 
@@ -67,12 +81,8 @@ async def test_an_index_that_is_damaged_within_says_so_when_it_is_read(folder: P
     content[len(content) // 4 :] = b"\xff" * (len(content) - len(content) // 4)
     file.write_bytes(content)
 
-    with pytest.raises(StorageError) as refused:  # noqa: PT012: whichever of these meets the damage first
-        index = await open_index(folder)
-        try:
-            await everything(index)
-        finally:
-            await index.close()
+    with pytest.raises(StorageError) as refused:
+        await open_and_read(folder)
 
     assert "damaged" in refused.value.cause
     assert "SELECT" not in str(refused.value)
@@ -110,9 +120,8 @@ async def test_a_full_disk_fails_the_write_and_nothing_else(mount: Mount) -> Non
     index = await open_index(folder)
     await index.save(ALPINE, manifest(1), [], "first", now=1)
 
-    with pytest.raises(StorageError) as refused:  # noqa: PT012: how many fit is the file system's matter
-        for number in range(2, 200):
-            await index.save(ALPINE, manifest(number, size=20_000), [], f"v{number}", now=1)
+    with pytest.raises(StorageError) as refused:
+        await save_megabytes(index)
 
     assert "full" in f"{refused.value.cause} {refused.value.fix}"
     assert await index.tagged(ALPINE, "first") is not None
@@ -199,6 +208,8 @@ async def test_closing_waits_for_what_runs(folder: Path) -> None:
     await index.close()
 
     await saving
+    with pytest.raises(StorageError, match="closed"):
+        await index.tagged(ALPINE, "latest")
     index = await open_index(folder)
     assert await index.tagged(ALPINE, "latest") is not None
     await index.close()

@@ -52,7 +52,7 @@ async def test_migrating_again_is_harmless(folder: Path) -> None:
 
     assert len(await everything(index)) == 1
     await index.close()
-    assert ask(folder / FILE, f"SELECT version_num FROM {REVISION_TABLE}") == [(REVISION,)]  # noqa: S608
+    assert ask(folder / FILE, f"SELECT version_num FROM {REVISION_TABLE}") == [(REVISION,)]
 
 
 @pytest.mark.parametrize("name", ["a b", "100%", "what?mode=memory", "#1", "ünï%20code", "'quoted\""])
@@ -99,7 +99,7 @@ async def test_a_copy_that_lost_its_journal_mode_gets_it_back(
 
 
 async def test_an_index_of_a_newer_version_is_refused_and_left_alone(folder: Path) -> None:
-    ask(folder / FILE, f"UPDATE {REVISION_TABLE} SET version_num = '0999'")  # noqa: S608
+    ask(folder / FILE, f"UPDATE {REVISION_TABLE} SET version_num = '0999'")
 
     with pytest.raises(StorageError) as by_migrate:
         migrate(folder)
@@ -110,14 +110,14 @@ async def test_an_index_of_a_newer_version_is_refused_and_left_alone(folder: Pat
         assert "0999" in refusal.cause
         assert REVISION in refusal.cause
         assert "Upgrade runner-bridge" in refusal.fix
-    assert ask(folder / FILE, f"SELECT version_num FROM {REVISION_TABLE}") == [("0999",)]  # noqa: S608
+    assert ask(folder / FILE, f"SELECT version_num FROM {REVISION_TABLE}") == [("0999",)]
 
 
 async def test_a_running_worker_notices_that_the_index_was_upgraded_beneath_it(folder: Path) -> None:
     index = await open_index(folder)
     await index.check()
 
-    ask(folder / FILE, f"UPDATE {REVISION_TABLE} SET version_num = '0999'")  # noqa: S608
+    ask(folder / FILE, f"UPDATE {REVISION_TABLE} SET version_num = '0999'")
 
     with pytest.raises(StorageError, match="0999"):
         await index.check()
