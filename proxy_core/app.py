@@ -79,7 +79,7 @@ async def open_app(settings: Settings, *, metrics_folder: Path, readable_logs: b
     """
     async with AsyncExitStack() as stack:
         lines = LineWriter(sys.stdout.fileno())
-        stack.callback(lines.flush)
+        stack.callback(lines.close)
         event = event_log(lines, readable=readable_logs, worker=worker)
         metrics = Metrics(metrics_folder)
         recorder = Recorder(metrics, AccessLog(lines, readable=readable_logs), event)

@@ -62,10 +62,10 @@ class Registry:
         self._trusted = settings.server.trusted_proxies
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        started = time.perf_counter()
+        started = time.time()
         client = scope["client"][0] if not self._trusted else self._client(scope)
         key = self._hot.key(scope)
-        if hot := self._hot.get(key):
+        if hot := self._hot.get(key, started):
             await self._hot.give(hot, client, started, send)
             return
         exchange = self._recorder.begin(scope, client)

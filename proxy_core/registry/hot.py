@@ -5,7 +5,6 @@ under everything that the answer depends on: method, path, query, token, ``Accep
 came. It counts until the token expires, until the tag has to be confirmed again, or until something is purged.
 """
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -53,9 +52,10 @@ class HotAnswers:
         parts += [pair for pair in scope["headers"] if pair[0] in _VARYING]
         return tuple(parts)
 
-    def get(self, key: Key) -> HotAnswer | None:
+    def get(self, key: Key, now: float) -> HotAnswer | None:
+        """The answer kept under this key, if it still counts at this moment (seconds since the epoch)."""
         answer = self._answers.get(key)
-        if answer is None or time.time() < answer.until:
+        if answer is None or now < answer.until:
             return answer
         self._settle(answer)
         self._weight -= answer.weight
@@ -67,7 +67,7 @@ class HotAnswers:
         await send(answer.body)
         answer.times += 1
         recorder = self._recorder
-        recorder.access_log.line(recorder.request_id(), client, time.perf_counter() - started, answer.log_tail)
+        recorder.access_log.line(recorder.request_id(), client, started, answer.log_tail)
 
     def keep(self, key: Key, until: float, reply: Reply, exchange: Exchange, image: Image, digest: Digest) -> None:
         """Keep an answer that was just given. Where there is no more room, all start anew: that is rare and cheap."""

@@ -37,6 +37,7 @@ _MALLOC: Final = {
     "MALLOC_TRIM_THRESHOLD_": str(8 * 1024 * 1024),
 }
 _STOP: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+_AWAITED: Final = _STOP | {signal.SIGCHLD}
 
 
 def serve(settings: Settings) -> int:
@@ -50,7 +51,7 @@ def serve(settings: Settings) -> int:
     lock = folder.serve()
     try:
         _check_address(settings.server)
-        with _metrics_folder() as metrics_folder:
+        with _signals_kept(), _metrics_folder() as metrics_folder:
             supervisor = _Supervisor(settings, metrics_folder)
             try:
                 supervisor.start()  # to load their code takes the workers longer than what is done here meanwhile
@@ -86,7 +87,8 @@ class _Supervisor:
         self._settings = settings
         self._metrics_folder = metrics_folder
         self._readable = os.isatty(sys.stdout.fileno())
-        self._event: Event = event_log(LineWriter(sys.stdout.fileno()), readable=self._readable, process="supervisor")
+        self._lines = LineWriter(sys.stdout.fileno())
+        self._event: Event = event_log(self._lines, readable=self._readable, process="supervisor")
         self._places = [_Place(number) for number in range(1, settings.server.workers + 1)]
 
     def start(self) -> None:
@@ -100,22 +102,18 @@ class _Supervisor:
         """End whoever is left."""
         for place in self._places:
             _kill(place)
+        self._lines.close()
 
     def run(self) -> int:
-        signals = _STOP | {signal.SIGCHLD}
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-        try:
-            self._event("server_starts", url=self._settings.server.external_url, workers=len(self._places))
-            while True:
-                self.start()
-                self._brief()
-                arrived = signal.sigtimedwait(signals, self._patience())
-                self._notice_deaths()
-                if arrived and arrived.si_signo in _STOP:
-                    break
-            self._stop()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._event("server_starts", url=self._settings.server.external_url, workers=len(self._places))
+        while True:
+            self.start()
+            self._brief()
+            arrived = signal.sigtimedwait(_AWAITED, self._patience())
+            self._notice_deaths()
+            if arrived and arrived.si_signo in _STOP:
+                break
+        self._stop()
         return 0
 
     def _brief(self) -> None:
@@ -152,7 +150,7 @@ class _Supervisor:
             process.terminate()
         end = time.monotonic() + grace
         while any(process.poll() is None for process in processes) and (left := end - time.monotonic()) > 0:
-            arrived = signal.sigtimedwait(_STOP | {signal.SIGCHLD}, left)
+            arrived = signal.sigtimedwait(_AWAITED, left)
             if arrived and arrived.si_signo in _STOP:
                 break
         unfinished = [process.pid for process in processes if process.poll() is None]
@@ -196,6 +194,16 @@ def _check_address(server: Server) -> None:
             f"{server.host}:{server.port} can not be listened on: {error.strerror or error}.",
             "Stop whatever listens there, or set another address as server.listen.",
         ) from error
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Signals wait until they are asked for. No thread may be started before, or it would take them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ class Exchange:
     method: str
     path: str
     client: str
-    started: float  # monotonic seconds
+    started: float  # seconds since the epoch
     resource: str = "other"
     status: int = 0
     sent: int = 0  # bytes of the body

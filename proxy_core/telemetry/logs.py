@@ -20,29 +20,33 @@ class AccessLog:
     def __init__(self, writer: LineWriter, *, readable: bool) -> None:
         self._writer = writer
         self._readable = readable
-        self._second = 0
+        self._millisecond = 0
         self._stamp = ""
 
-    def now(self) -> str:
-        """The time as RFC 3339 in UTC, to the millisecond."""
-        moment = time.time()
-        second = int(moment)
-        if second != self._second:
-            self._second = second
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._stamp}.{int((moment - second) * 1000):03d}Z"
+    def stamp(self, moment: float) -> str:
+        """A time (seconds since the epoch) as RFC 3339 in UTC, to the millisecond."""
+        millisecond = int(moment * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            second, rest = divmod(millisecond, 1000)
+            self._stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{rest:03d}Z"
+        return self._stamp
 
-    def exchange(self, exchange: Exchange, seconds: float) -> None:
-        self.line(exchange.request_id, exchange.client, seconds, self.tail(exchange))
+    def exchange(self, exchange: Exchange) -> None:
+        self.line(exchange.request_id, exchange.client, exchange.started, self.tail(exchange))
 
-    def line(self, request_id: str, client: str, seconds: float, tail: str) -> None:
-        """A line from what changes with each request and the ``tail`` that many requests share."""
+    def line(self, request_id: str, client: str, started: float, tail: str) -> None:
+        """A line from what changes with each request and the ``tail`` that many requests share.
+
+        :param started: when the request came (seconds since the epoch); it ends now.
+        """
+        now = time.time()
         if self._readable:
-            self._writer.write(f"{self.now()} {client} {tail} {seconds * 1000:.1f} ms\n".encode())
+            self._writer.write(f"{self.stamp(now)} {client} {tail} {(now - started) * 1000:.1f} ms\n".encode())
             return
         self._writer.write(
-            f'{{"time":"{self.now()}","event":"request","request_id":"{request_id}","client":"{client}",'
-            f'"seconds":{seconds:.6f},{tail}}}\n'.encode()
+            f'{{"time":"{self.stamp(now)}","event":"request","request_id":"{request_id}","client":"{client}",'
+            f'"seconds":{now - started:.6f},{tail}}}\n'.encode()
         )
 
     def tail(self, exchange: Exchange) -> str:
@@ -79,9 +83,11 @@ def event_log(writer: LineWriter, *, readable: bool, **bound: object) -> Event:
             told["traceback"] = "".join(traceback.format_exception(error))
         if readable:
             words = " ".join(f"{key}={value}" for key, value in told.items())
-            writer.write(f"{clock.now()} {name} {words}\n".encode())
+            writer.write(f"{clock.stamp(time.time())} {name} {words}\n".encode())
         else:
-            writer.write(json.dumps({"time": clock.now(), "event": name, **told}, default=str).encode() + b"\n")
+            writer.write(
+                json.dumps({"time": clock.stamp(time.time()), "event": name, **told}, default=str).encode() + b"\n"
+            )
         writer.flush()  # events are few, and who reads them should not wait
 
     return log

@@ -52,7 +52,9 @@ class Trouble:
     most_bytes: float = 1.1  # sent by the upstream, times the blob's size
 
 
-def once(*faults: Fault, then: tuple[Fault, ...] | None = None, outcome: Outcome = "right", bytes_: float = 1.1) -> Trouble:
+def once(
+    *faults: Fault, then: tuple[Fault, ...] | None = None, outcome: Outcome = "right", bytes_: float = 1.1
+) -> Trouble:
     return Trouble((faults,) if then is None else (faults, then), outcome, most_bytes=bytes_)
 
 

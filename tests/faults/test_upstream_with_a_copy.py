@@ -1,9 +1,10 @@
-"""The upstream fails and there is a copy: each cause has its own rule for how long the copy serves, and with what label."""
+"""The upstream fails and there is a copy: each cause has its own rule for how the copy serves, and with what label."""
 
 import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import pairwise
 
 import httpx2
 import pytest
@@ -199,7 +200,7 @@ def test_during_an_outage_the_upstream_is_asked_ever_less_often(sources: Scene) 
     while time.monotonic() < began + 5:
         assert is_stale(source.get(source.manifest()))
     moments = [request.at for request in source.upstream.asked()]
-    gaps = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
     assert 3 <= len(moments) <= 5, moments  # after 0.5 s, 1 s, 2 s, 4 s
     assert gaps == sorted(gaps)
     source.upstream.heal()

@@ -1,7 +1,7 @@
 """HTTP proxies of the machine: read from the environment as curl does, and gone through."""
 
 import asyncio
-import contextlib
+import select
 import socket
 import ssl
 import threading
@@ -92,18 +92,19 @@ class Tunnel:
             return
         with socket.create_connection(("127.0.0.1", self._to), 10) as far:
             connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            back = threading.Thread(target=_copy, args=(far, connection))
-            back.start()
-            _copy(connection, far)
-            back.join(30)
+            _relay(connection, far)
 
 
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(64 * 1024):
-            target.sendall(data)
-    with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
+def _relay(near: socket.socket, far: socket.socket) -> None:
+    # One thread for both ways: a TLS connection is not to be used by two at once.
+    while ready := select.select([near, far], [], [], 30)[0]:
+        for source, target in ((near, far), (far, near)):
+            while source in ready or (isinstance(source, ssl.SSLSocket) and source.pending()):
+                data = source.recv(64 * 1024)
+                if not data:
+                    return
+                target.sendall(data)
+                ready = [each for each in ready if each is not source]
 
 
 @pytest.fixture
