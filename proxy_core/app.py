@@ -23,13 +23,14 @@ from proxy_core.cache.manifests import Manifests
 from proxy_core.cache.pauses import Pauses
 from proxy_core.cache.quotas import Quotas
 from proxy_core.cache.reads import Reads
-from proxy_core.errors import ProxyError
+from proxy_core.errors import ProxyError, StorageError
 from proxy_core.health import health_app
 from proxy_core.registry.endpoint import Registry
 from proxy_core.registry.hot import HotAnswers
 from proxy_core.registry.login import Login
 from proxy_core.registry.replies import Receive, Send
 from proxy_core.settings import Settings
+from proxy_core.storage.blobs.room import Room
 from proxy_core.storage.folder import Folder
 from proxy_core.storage.index.model import Index, Quota
 from proxy_core.storage.index.sql import open_index
@@ -86,7 +87,11 @@ async def open_app(settings: Settings, *, metrics_folder: Path, readable_logs: b
 
         folder = Folder(settings.storage.directory)
         room = folder.room(settings.storage.max_size, settings.storage.min_free)
-        index = await open_index(settings.storage.directory)
+
+        def not_kept(error: StorageError) -> None:
+            event("not_kept", cause=error.cause)
+
+        index = await open_index(settings.storage.directory, not_kept)
         stack.push_async_callback(index.close)
         asked: UpstreamRecorder[QuotaReading] = UpstreamRecorder(metrics)
         quotas = Quotas(index, asked, time.time)
@@ -100,7 +105,7 @@ async def open_app(settings: Settings, *, metrics_folder: Path, readable_logs: b
         pauses = Pauses(index, time.time)
         manifests = Manifests(index, folder.locks, upstreams, pauses, clock=time.time, read=reads.manifest)
         stack.push_async_callback(manifests.close)
-        filled = _Filled(index, recorder)
+        filled = _Filled(index, room, recorder)
         fills = Fills(
             folder.spool, folder.blobs, room, settings.storage.max_fills, filled=filled.add, failed=filled.failed
         )
@@ -140,7 +145,7 @@ async def open_app(settings: Settings, *, metrics_folder: Path, readable_logs: b
             lines.flush()
 
         async def count_stored() -> None:
-            room.stored = await index.stored_bytes() + folder.spool.size()
+            room.stored = await index.stored_bytes()
 
         async def storage_writable() -> None:
             folder.check()
@@ -168,14 +173,16 @@ async def open_app(settings: Settings, *, metrics_folder: Path, readable_logs: b
 class _Filled:
     """What is to be done when a fill of this process ends."""
 
-    def __init__(self, index: Index, recorder: Recorder) -> None:
+    def __init__(self, index: Index, room: Room, recorder: Recorder) -> None:
         self._index = index
+        self._room = room
         self._recorder = recorder
         self._saving: set[asyncio.Task[None]] = set()
 
     def add(self, fill: Fill) -> None:
         self._recorder.metrics.fills.labels("filled").inc()
         self._recorder.metrics.filled_bytes.inc(fill.size)
+        self._room.stored += fill.size
         self._recorder.event("blob_filled", digest=str(fill.digest), bytes=fill.size)
         task = asyncio.create_task(self._save(fill))
         self._saving.add(task)

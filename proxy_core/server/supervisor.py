@@ -5,6 +5,7 @@ is filled again after a pause that grows while its workers die young, and the ot
 """
 
 import contextlib
+import hashlib
 import os
 import shutil
 import signal
@@ -24,11 +25,12 @@ from proxy_core.settings import Server, Settings
 from proxy_core.storage.folder import Folder
 from proxy_core.telemetry.lines import LineWriter
 from proxy_core.telemetry.logs import Event, event_log
-from proxy_core.telemetry.metrics import forget_process
+from proxy_core.telemetry.metrics import forget_process, prepare_folder
 
 _FIRST_PAUSE: Final = 0.1  # seconds before a worker that died is replaced; doubled while its successors die young
 _LONGEST_PAUSE: Final = 10.0
 _YOUNG: Final = 10.0
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 # glibc's allocator for workers: few heaps, or what a fill gave back stays with its thread; pieces of bodies from the
 # heap, which is kept for the next ones; and what is larger (a login's 19 MiB) given back to the system at once.
 _MALLOC: Final = {
@@ -51,7 +53,7 @@ def serve(settings: Settings) -> int:
     lock = folder.serve()
     try:
         _check_address(settings.server)
-        with _signals_kept(), _metrics_folder() as metrics_folder:
+        with _signals_kept(), _metrics_folder(settings.storage.directory) as metrics_folder:
             supervisor = _Supervisor(settings, metrics_folder)
             try:
                 supervisor.start()  # to load their code takes the workers longer than what is done here meanwhile
@@ -207,9 +209,19 @@ def _signals_kept() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _metrics_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="runner-bridge-metrics-"))
+def _metrics_folder(storage: Path) -> Iterator[Path]:
+    """A folder for the numbers of all processes of this run: in memory where that can be had, so that neither a slow
+    nor a full disk is in their way. Its name follows from the storage folder's, so what a run left that was killed is
+    removed by the next."""
+    name = f"runner-bridge-metrics-{hashlib.sha256(os.fsencode(storage.resolve())).hexdigest()[:16]}"
+    folder = (_MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())) / name
+    shutil.rmtree(folder, ignore_errors=True)
     try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:  # somebody else's
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+    try:
+        prepare_folder(folder)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

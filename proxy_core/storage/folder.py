@@ -29,7 +29,7 @@ class Folder:
         self.spool = Spool(directory / "partial", self.locks)
 
     def room(self, max_size: int, min_free: int | None) -> Room:
-        return Room(self.directory, max_size, min_free)
+        return Room(self.directory, self.spool, max_size, min_free)
 
     def prepare(self) -> None:
         """Make the folder, and see that it can be used.

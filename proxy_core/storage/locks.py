@@ -4,6 +4,7 @@ The file is never unlinked, so nobody can hold a lock on a name that another has
 lock back when its holder dies, however it dies (``fcntl(2)``, "Open file description locks").
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -38,11 +39,15 @@ class Locks:
     def acquire(self, name: str) -> Lock | None:
         """The lock of this name, or ``None`` when somebody has it: another process, or another part of this one.
 
+        Where the file system became read-only everybody gets every lock: there is nothing left that two could spoil.
+
         :raises StorageError: the lock file can not be opened.
         """
         try:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            if error.errno == errno.EROFS:
+                return Lock(-1)
             raise unwritable(self._path, error) from error
         try:
             fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _flock(fcntl.F_WRLCK, name))

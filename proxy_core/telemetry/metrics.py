@@ -9,16 +9,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from proxy_core.errors import StorageError
+
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
 _FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+_FILE_SIZE: Final = 1024 * 1024  # as the library makes them; some thousand numbers
+_ENDED: Final = "counter_ended.db"
 
 
 class Metrics:
     """All metrics of this process.
 
-    :param folder: where the processes of this run write their numbers.
+    :param folder: where the processes of this run write their numbers; :func:`prepare_folder` has prepared it.
+    :raises StorageError: there is no room in it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -27,6 +32,8 @@ class Metrics:
         from prometheus_client import CollectorRegistry, Counter, Gauge
 
         self._folder = folder
+        for kind in ("counter", "gauge_livesum"):
+            _reserve(folder / f"{kind}_{os.getpid()}.db")
         registry = CollectorRegistry()
 
         def counter(name: str, text: str, *labels: str) -> Counter:
@@ -69,10 +76,42 @@ def gauge(name: str, text: str, labels: tuple[str, ...], rows: Iterable[tuple[tu
     return family
 
 
+def prepare_folder(folder: Path) -> None:
+    """Make the folder ready for the processes of a run. See also :func:`forget_process`.
+
+    :raises StorageError: there is no room for it.
+    """
+    _reserve(folder / _ENDED)
+
+
 def forget_process(folder: Path, pid: int) -> None:
-    """A process ended: its gauges count no more, its counters do."""
+    """A process ended: its gauges count no more, its counters are added to those of all that have ended."""
     for path in folder.glob(f"gauge_live*_{pid}.db"):
         path.unlink(missing_ok=True)
+    counters = folder / f"counter_{pid}.db"
+    if not counters.exists():  # it died before it had any
+        return
+    from prometheus_client.mmap_dict import MmapedDict
+
+    ended = MmapedDict(str(folder / _ENDED))  # type: ignore[no-untyped-call]
+    for key, value, _, _ in MmapedDict.read_all_values_from_file(str(counters)):  # type: ignore[no-untyped-call]
+        known, _ = ended.read_value(key)  # type: ignore[no-untyped-call]
+        ended.write_value(key, known + value, 0.0)  # type: ignore[no-untyped-call]
+    ended.close()  # type: ignore[no-untyped-call]
+    counters.unlink()
+
+
+def _reserve(file: Path) -> None:
+    """Give a file its room now: the library would leave holes in it, and the kernel kills a process that writes into a
+    hole of a mapped file when the disk is full."""
+    try:
+        with file.open("ab") as opened:
+            os.posix_fallocate(opened.fileno(), 0, _FILE_SIZE)
+    except OSError as error:
+        raise StorageError(
+            f"There is no room for the metrics in {file.parent}: {error.strerror}.",
+            "Make room there, or set TMPDIR to a folder with some.",
+        ) from error
 
 
 class _Fixed:

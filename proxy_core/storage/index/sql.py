@@ -1,11 +1,12 @@
 """The index in a database: :class:`SqlIndex`, and :func:`open_index` for the one beside the blobs."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
+from proxy_core.errors import StorageError
 from proxy_core.reference import Digest, Image, Repository
 from proxy_core.storage.index import blobs, counters, entries, listings, manifests, revision, upstreams
 from proxy_core.storage.index.connections import Connections, open_sqlite
@@ -22,16 +23,21 @@ from proxy_core.storage.index.model import (
 )
 from proxy_core.storage.index.purge import purge
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 #: The name of the index in the storage folder.
 FILE: Final = "index.sqlite"
 
 
-async def open_index(directory: Path) -> "SqlIndex":
+async def open_index(directory: Path, lost: Callable[[StorageError], None] | None = None) -> "SqlIndex":
     """The index of a storage folder, which :func:`.migrate.migrate` has prepared. Close it in the end.
 
+    :param lost: told of each write that failed and that a pull can do without (what was saved, confirmed, granted,
+        read, paused), as on a full disk: the cache then forgets, and the pull goes on. ``None``: such writes raise.
     :raises StorageError: there is none, it is of another revision, damaged, or without rights.
     """
-    index = SqlIndex(open_sqlite(directory / FILE))
+    index = SqlIndex(open_sqlite(directory / FILE), lost)
     try:
         await index.check()
     except BaseException:
@@ -53,10 +59,11 @@ def _touch(
 class SqlIndex:
     """:class:`.model.Index` in tables. Its methods are documented there; each is one transaction."""
 
-    __slots__ = ("_connections",)
+    __slots__ = ("_connections", "_lost")
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, lost: Callable[[StorageError], None] | None = None) -> None:
         self._connections = connections
+        self._lost = lost
 
     # -- manifests and tags
     async def tagged(self, image: Image, tag: str) -> TaggedManifest | None:
@@ -71,20 +78,20 @@ class SqlIndex:
     async def save(
         self, image: Image, manifest: Manifest, references: Sequence[Descriptor], tag: str | None, now: float
     ) -> None:
-        await self._connections.write(manifests.save, image, manifest, references, tag, now)
+        await self._note(manifests.save, image, manifest, references, tag, now)
 
     async def confirm(self, image: Image, tag: str, digest: Digest, now: float) -> bool:
-        return await self._connections.write(manifests.confirm, image, tag, digest, now)
+        return await self._note(manifests.confirm, image, tag, digest, now) is not False
 
     async def forget(self, image: Image, tag: str) -> None:
-        await self._connections.write(manifests.forget, image, tag)
+        await self._note(manifests.forget, image, tag)
 
     # -- blobs
     async def blob_size(self, image: Image, digest: Digest) -> int | None:
         return await self._connections.read(blobs.size, image, digest)
 
     async def grant_blob(self, image: Image, digest: Digest, size: int) -> None:
-        await self._connections.write(blobs.grant, image, digest, size)
+        await self._note(blobs.grant, image, digest, size)
 
     async def add_blob(self, digest: Digest, size: int, now: float) -> None:
         await self._connections.write(blobs.add, digest, size, now)
@@ -98,24 +105,24 @@ class SqlIndex:
     # -- reading
     async def touch(self, manifests: Collection[tuple[Image, Digest]], blobs: Collection[Digest], now: float) -> None:
         if manifests or blobs:
-            await self._connections.write(_touch, manifests, blobs, now)
+            await self._note(_touch, manifests, blobs, now)
 
     # -- listings
     async def listing(self, image: Image, key: str) -> Listing | None:
         return await self._connections.read(listings.listing, image, key)
 
     async def save_listing(self, image: Image, key: str, listing: Listing) -> None:
-        await self._connections.write(listings.save, image, key, listing)
+        await self._note(listings.save, image, key, listing)
 
     # -- upstreams
     async def pause(self, upstream: str) -> Pause | None:
         return await self._connections.read(upstreams.pause, upstream)
 
     async def save_pause(self, upstream: str, pause: Pause | None) -> None:
-        await self._connections.write(upstreams.save_pause, upstream, pause)
+        await self._note(upstreams.save_pause, upstream, pause)
 
     async def save_quota(self, quota: Quota) -> None:
-        await self._connections.write(upstreams.save_quota, quota)
+        await self._note(upstreams.save_quota, quota)
 
     async def quotas(self) -> Sequence[Quota]:
         return await self._connections.read(upstreams.quotas_seen)
@@ -149,3 +156,15 @@ class SqlIndex:
 
     async def close(self) -> None:
         await self._connections.close()
+
+    async def _note(
+        self, change: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T | None:
+        """A change that a pull can do without. ``None``: it was lost."""
+        try:
+            return await self._connections.write(change, *args, **kwargs)
+        except StorageError as error:
+            if self._lost is None:
+                raise
+            self._lost(error)
+            return None
