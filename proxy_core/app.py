@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +24,7 @@ from proxy_core.cache.pauses import Pauses
 from proxy_core.cache.quotas import Quotas
 from proxy_core.cache.reads import Reads
 from proxy_core.errors import ProxyError, StorageError
-from proxy_core.health import health_app
+from proxy_core.health import Health, health_routes
 from proxy_core.registry.endpoint import Registry
 from proxy_core.registry.hot import HotAnswers
 from proxy_core.registry.login import Login
@@ -54,7 +54,7 @@ _FLUSH_READS: Final = 5.0
 class App:
     """The ASGI application of one worker: who is asked, by the path."""
 
-    def __init__(self, registry: Registry, login: Login, others: Callable[..., Any]) -> None:
+    def __init__(self, registry: Registry, login: Login, others: Health) -> None:
         self._registry = registry
         self._login = login
         self._others = others
@@ -165,7 +165,7 @@ async def open_app(settings: Settings, *, metrics_folder: Path, readable_logs: b
         stack.push_async_callback(_end, housekeeping)
         checks = {"index": index.check, "storage": storage_writable}
         event("worker_ready", upstreams=sorted(upstreams), directory=str(settings.storage.directory))
-        yield App(registry, login, health_app(checks, page))
+        yield App(registry, login, Health(health_routes(checks, page), recorder))
         await settle()
         event("worker_stops")
 

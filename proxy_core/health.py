@@ -1,6 +1,7 @@
 """``/-/liveness``, ``/-/readiness`` and ``/-/metrics``: what supervisors and Prometheus ask."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -9,11 +10,38 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from proxy_core.errors import ProxyError
+from proxy_core.registry.replies import Receive, Send
+from proxy_core.telemetry.recorder import Recorder
 
 Check = Callable[[], Awaitable[None]]
 
 
-def health_app(checks: Mapping[str, Check], page: Callable[[], Awaitable[bytes]]) -> Starlette:
+class Health:
+    """The application behind ``/-/``, and the one that answers where there is nothing; its requests are recorded."""
+
+    def __init__(self, routes: Starlette, recorder: Recorder) -> None:
+        self._routes = routes
+        self._recorder = recorder
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        exchange = self._recorder.begin(scope, scope["client"][0])
+        exchange.resource = "health"
+        scope["state"] = {"request_id": exchange.request_id}
+
+        async def recorded(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+            elif exchange.method != "HEAD":
+                exchange.sent += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._routes(scope, receive, recorded)
+        finally:
+            self._recorder.end(exchange)
+
+
+def health_routes(checks: Mapping[str, Check], page: Callable[[], Awaitable[bytes]]) -> Starlette:
     """The routes below ``/-/``.
 
     :param checks: by name what must be well for this process to take requests; each raises ProxyError when it is not.
@@ -23,25 +51,26 @@ def health_app(checks: Mapping[str, Check], page: Callable[[], Awaitable[bytes]]
     async def liveness(_: Request) -> Response:
         return PlainTextResponse("alive\n")
 
-    async def readiness(_: Request) -> Response:
+    async def readiness(request: Request) -> Response:
         wrong = {}
         for name, check in checks.items():
             try:
                 await check()
             except ProxyError as error:
                 wrong[name] = {"cause": error.cause, "next": error.fix}
-        document = {"ready": not wrong, "not_ready": wrong}
-        return JSONResponse(document, 200) if not wrong else _error(503, "UNAVAILABLE", "Not ready.", wrong)
+        if wrong:
+            return _error(request, 503, "UNAVAILABLE", "Not ready.", wrong)
+        return JSONResponse({"ready": True})
 
     async def metrics(_: Request) -> Response:
-        return Response(await page(), media_type="text/plain; version=1.0.0; charset=utf-8")
+        return Response(await page(), headers={"Content-Type": "text/plain; version=1.0.0; charset=utf-8"})
 
     routes = [
         Route("/-/liveness", liveness),
         Route("/-/readiness", readiness),
         Route("/-/metrics", metrics),
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _refuse})
+    return Starlette(routes=routes, exception_handlers={HTTPException: _refuse, Exception: _fault})
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
@@ -49,12 +78,24 @@ async def _refuse(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
     if status == 405:
-        return _error(405, "UNSUPPORTED", f"{request.method} is not supported here.", {"next": "Use GET."}, headers)
+        detail = {"cause": f"{request.method} is not supported here.", "next": "Use GET."}
+        return _error(request, 405, "UNSUPPORTED", detail["cause"], detail, headers)
     detail = {"cause": "There is no such page.", "next": "The registry is at /v2/, its tokens are at /jwt/auth."}
-    return _error(status, "NAME_UNKNOWN", "There is no such page.", detail, headers)
+    return _error(request, status, "NAME_UNKNOWN", detail["cause"], detail, headers)
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    cause = error.cause if isinstance(error, ProxyError) else "This proxy has a fault."
+    return _error(request, 500, "UNKNOWN", cause, {"cause": cause, "next": "Tell the operator."})
 
 
 def _error(
-    status: int, code: str, message: str, detail: object, headers: Mapping[str, str] | None = None
+    request: Request,
+    status: int,
+    code: str,
+    message: str,
+    detail: Mapping[str, object],
+    headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
+    detail = {**detail, "request_id": request.state.request_id}
     return JSONResponse({"errors": [{"code": code, "message": message, "detail": detail}]}, status, headers)

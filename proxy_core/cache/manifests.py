@@ -177,7 +177,8 @@ class Manifests:
             state = State.MISS
             if tagged and head and head.digest == tagged.manifest.digest:
                 manifest = tagged.manifest
-                await self._index.confirm(image, tag.name, manifest.digest, self._clock())
+                if not await self._index.confirm(image, tag.name, manifest.digest, self._clock()):  # purged meanwhile
+                    await self._index.save(image, manifest, references_of(manifest), tag.name, self._clock())
                 state = State.REVALIDATED
             else:
                 manifest = await self._obtain_tagged(image, tag, head.digest if head else None)

@@ -100,7 +100,11 @@ class Bodies:
         sent.complete = True
 
     def _piece(self) -> int:
-        return max(_SMALLEST, min(_LARGEST, _ALL_TOGETHER // self._under_way))
+        """Always one of few sizes, or the allocator would be left with gaps that fit nothing."""
+        piece = _LARGEST
+        while piece > _SMALLEST and piece * self._under_way > _ALL_TOGETHER:
+            piece //= 2
+        return piece
 
 
 async def _begin(head: Head, send: Send, sent: Sent) -> None:

@@ -137,7 +137,10 @@ class _Supervisor:
             if process is None or (code := process.poll()) is None:
                 continue
             _close(process)
-            forget_process(self._metrics_folder, process.pid)
+            try:
+                forget_process(self._metrics_folder, process.pid)
+            except Exception as error:  # whatever its files hold: the others serve on
+                self._event("metrics_lost", pid=process.pid, cause=str(error) or type(error).__name__)
             place.process = None
             place.pause = min(place.pause * 2, _LONGEST_PAUSE) if now - place.born < _YOUNG else _FIRST_PAUSE
             place.due = now + place.pause

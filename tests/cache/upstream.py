@@ -3,14 +3,14 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from proxy_core.reference import Digest, Image, Reference, Repository, Tag
 from proxy_core.settings import Upstream
 from proxy_core.upstream import FailureKind, FetchedManifest, ManifestHead, UpstreamFailure
-from tests.cache.stream import Script, ScriptedStream
+from tests.cache.stream import PATIENCE, Script, ScriptedStream
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
@@ -19,6 +19,7 @@ ALPINE = Image("my-group", Repository("docker.io", "library/alpine"))
 BUSYBOX = Image("my-group", Repository("docker.io", "library/busybox"))
 OTHER_ALPINE = Image("other-group", ALPINE.repository)
 LATEST = Tag("latest")
+HUB = Upstream("docker.io", "https://registry-1.docker.io")
 
 
 def digest_of(content: bytes, algorithm: str = "sha256") -> Digest:
@@ -66,7 +67,7 @@ class ScriptedUpstream:
     """Repositories by path. While :attr:`trouble` is set, every question fails with it; while :attr:`open` is not, none
     is answered."""
 
-    settings: Upstream = Upstream("docker.io", "https://registry-1.docker.io")
+    settings: Upstream = HUB
     manifests: dict[tuple[str, Digest], FetchedManifest] = field(default_factory=dict)
     named: dict[tuple[str, str], Digest] = field(default_factory=dict)
     blobs: dict[tuple[str, Digest], bytes] = field(default_factory=dict)
@@ -76,7 +77,10 @@ class ScriptedUpstream:
     answers_head: bool = True
     tells_digest: bool = True
     tells_size: bool = True
-    script: Script = Script()
+    meanwhile: Callable[[str], None] = lambda _: None  # what happens when a question has come
+    script: Script = field(default_factory=Script)
+
+    _question: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.open.set()
@@ -96,6 +100,13 @@ class ScriptedUpstream:
     def count(self, method: str) -> int:
         """How often it was asked in this way: ``HEAD``, ``GET``, ``TAGS``, ``BLOB`` ..."""
         return sum(question.partition(" ")[0] == method for question in self.asked)
+
+    async def is_asked(self, times: int = 1) -> None:
+        """Wait until it was asked so often."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self.asked) < times:
+                self._question.clear()
+                await self._question.wait()
 
     # -- what the cache asks
 
@@ -139,6 +150,8 @@ class ScriptedUpstream:
 
     async def _be_asked(self, question: str) -> None:
         self.asked.append(question)
+        self._question.set()
+        self.meanwhile(question)
         await self.open.wait()
         if self.trouble:
             raise self.trouble

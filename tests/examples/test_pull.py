@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -20,6 +21,7 @@ NAME = f"{GROUP}/dependency_proxy/containers/alpine"
 @dataclass(frozen=True, slots=True)
 class Server:
     url: str
+    folder: Path  # of its configuration
     content: Index  # library/alpine:latest
 
 
@@ -47,8 +49,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
         argv = (COMMAND, "serve", "--config", config)
         with Process.started(argv, ready, "readiness", log=folder / "log", env=env, timeout=30):
-            yield Server(url, content)
-    assert (folder / "data" / "index.sqlite").exists(), "the folder is seen from the file's"
+            yield Server(url, folder, content)
 
 
 def pull(server: Server, reference: str, password: str = PASSWORD, name: str = NAME) -> Completed:
@@ -60,6 +61,10 @@ def test_it_pulls_an_image_and_checks_every_digest(server: Server) -> None:
     lines = pull(server, "latest").check().stdout.splitlines()
     parts = [server.content.manifest, image.manifest, *image.blobs]
     assert lines == [f"{part.digest}  {part.size} bytes" for part in parts]
+
+
+def test_the_storage_folder_is_seen_from_the_file(server: Server) -> None:
+    assert (server.folder / "data" / "index.sqlite").exists()
 
 
 def test_it_pulls_by_digest_too(server: Server) -> None:

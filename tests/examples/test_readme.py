@@ -4,7 +4,6 @@ import json
 import re
 import tomllib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -46,7 +45,7 @@ def test_commands() -> None:
 
 def test_events() -> None:
     sources = [path.read_text() for path in (ROOT / "proxy_core").rglob("*.py")]
-    events = {name for text in sources for name in re.findall(r"\bevent\(\s*\"([a-z_]+)\"", text)}
+    events = {name for text in sources for name in re.findall(r"event\(\s*\"([a-z_]+)\"", text)}
     assert listed("Logs") == events | {"request"}
 
 
@@ -56,7 +55,7 @@ def test_metrics(proxy: Proxy, upstreams: dict[str, Upstream]) -> None:
     for path in (path_of("measured", "latest"), path_of("measured", content.layers[0].digest, what="blobs")):
         assert proxy.client.get(path).status_code == 200
     page = proxy.client.http.get("/-/metrics").text
-    shown = {name for name in re.findall(r"^# TYPE (\S+)", page, re.MULTILINE)}
+    shown = set(re.findall(r"^# TYPE (\S+)", page, re.MULTILINE))
     named = listed("Metrics")
     assert shown <= named
     assert named - shown <= {"runner_bridge_stale_answers_total", "runner_bridge_fills_total"}

@@ -3,12 +3,15 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from proxy_core.telemetry.metrics import prepare_folder
 from tests.faults.disks import Ballast, BreakableDisk, breakable_disk, small_disk
 from tests.faults.scene import REPOSITORY, Place, Scene, Source, scene
 from tests.faults.wires import Wire, rest_of
@@ -104,6 +107,36 @@ def test_a_pull_goes_on_when_the_disk_fills_up_in_the_middle(full_disk: Path, be
     assert len(source.proxy.workers()) == 2
     assert not events(source, "worker_died")
     assert not events(source, "unexpected_error")
+
+
+COUNTING = """
+import sys
+from pathlib import Path
+from proxy_core.telemetry.metrics import Metrics
+
+metrics = Metrics(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.read()
+for number in range(2000):
+    metrics.upstream_requests.labels(f"{number}.example", "manifest", "2xx").inc()
+"""
+
+
+def test_what_is_counted_kills_nobody_on_a_full_disk(tmp_path: Path) -> None:
+    """The kernel kills a process that writes into a hole of a mapped file for which there is no room any more."""
+    need("a full disk", root=True)
+    with small_disk(tmp_path / "disk", "8m") as disk:
+        prepare_folder(disk)
+        argv = (sys.executable, "-c", COUNTING, str(disk))
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            Ballast(disk).take_all()
+            process.communicate("", timeout=30)
+        assert process.returncode == 0
+        late = run((sys.executable, "-c", COUNTING, disk))
+        assert late.returncode == 1  # not killed: told
+        assert "There is no room for the metrics" in late.stderr
 
 
 def test_when_the_cache_is_as_large_as_it_may_be_pulls_go_on(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ UNREACHABLE = {
     "unknown-authority.rig": "no TLS connection to 127.0.0.1 (unable to get local issuer certificate)",
 }
 
-WELL_FORMED = {
+WELL_FORMED: dict[str, tuple[Fault, ...]] = {
     "no-digest-header": (WithHeaders({"Docker-Content-Digest": None}),),
     "no-length": (Chunked(),),
     "until-the-end": (CloseDelimited(),),

@@ -97,8 +97,7 @@ def rest_of(answer: http.client.HTTPResponse) -> tuple[bytes, bool]:
     except (http.client.IncompleteRead, ConnectionError) as error:
         partial = error.partial if isinstance(error, http.client.IncompleteRead) else b""
         return bytes(got) + partial, False
-    length = answer.getheader("Content-Length")
-    return bytes(got), length is None or len(got) == int(length)
+    return bytes(got), not answer.length  # what is left of the promised length; None: it came in chunks
 
 
 def worker_behind(proxy: Proxy, port: int) -> int:

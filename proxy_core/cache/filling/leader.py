@@ -16,7 +16,7 @@ from proxy_core.reference import Digest
 from proxy_core.storage.blobs.filesystem import FilesystemBlobs
 from proxy_core.storage.blobs.room import Room
 from proxy_core.storage.blobs.spool import Partial, Spool
-from proxy_core.upstream import BlobStream, FailureKind, UpstreamFailure
+from proxy_core.upstream import FailureKind, UpstreamFailure
 
 _BUFFER = 1024 * 1024
 _NEWS_BYTES = 256 * 1024  # readers are told of growth when so much has come,
@@ -25,10 +25,24 @@ _PATIENCE = 4  # attempts in a row that bring nothing
 _BACKOFF = 0.2  # seconds; doubled each time
 
 
+class ByteStream(Protocol):
+    """The bytes of a blob as they come: what :class:`proxy_core.upstream.BlobStream` is."""
+
+    @property
+    def start(self) -> int: ...
+
+    @property
+    def total(self) -> int | None: ...
+
+    def readinto(self, buffer: memoryview) -> int: ...
+
+    def abort(self) -> None: ...
+
+
 class BlobSource(Protocol):
     """Where a blob comes from. Called in a thread."""
 
-    def open_blob(self, path: str, digest: Digest, offset: int = 0) -> AbstractContextManager[BlobStream]: ...
+    def open_blob(self, path: str, digest: Digest, offset: int = 0) -> AbstractContextManager[ByteStream]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +90,7 @@ class Leader:
         self._started = started
         self._grown = grown
         self._aborted = threading.Event()
-        self._stream: BlobStream | None = None
+        self._stream: ByteStream | None = None
 
     def abort(self) -> None:
         """Stop soon. From any thread."""
@@ -163,7 +177,7 @@ class Leader:
             raise NoRoom(refusal)
         return self._spool.create(self._order.digest, total)
 
-    def _copy(self, stream: BlobStream, partial: Partial, offset: int, hashing: "_Hashing") -> int:
+    def _copy(self, stream: ByteStream, partial: Partial, offset: int, hashing: "_Hashing") -> int:
         """Append the stream's bytes from ``offset`` on. Returns how long the file is then."""
         if partial.total is not None and stream.total not in (None, partial.total):
             raise _Contradiction

@@ -8,11 +8,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from proxy_core.cache.filling.fill import HELD_BACK, Fill
-from proxy_core.cache.filling.leader import BlobSource, NoRoom, Order
+from proxy_core.cache.filling.leader import BlobSource, ByteStream, NoRoom, Order
 from proxy_core.errors import ProxyError, UpstreamBroken
 from proxy_core.reference import Digest
 from proxy_core.storage.blobs.filesystem import read_file
-from proxy_core.upstream import BlobStream
 
 _NEWS = 0.05  # seconds after which a reader looks for itself
 _BUFFER = 256 * 1024
@@ -103,7 +102,7 @@ class PassedThrough:
         self._source = source
         self._given = given
         self._stack = contextlib.ExitStack()
-        self._stream: BlobStream | None = None
+        self._stream: ByteStream | None = None
         self._hasher = hashlib.new(order.digest.algorithm)
         self._position = 0  # of the first byte in _pending
         self._pending = bytearray()

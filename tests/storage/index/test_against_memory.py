@@ -17,9 +17,9 @@ from proxy_core.storage.index.sql import open_index
 
 from .samples import child, digest, everything, had, layer, manifest, served
 
+HUB, QUAY = Repository("docker.io", "library/alpine"), Repository("quay.io", "library/alpine")
+IMAGES = (Image("one", HUB), Image("one", QUAY), Image("one/below", HUB), Image("two", HUB))
 GROUPS = ("one", "one/below", "two")
-REPOSITORIES = (Repository("docker.io", "library/alpine"), Repository("quay.io", "library/alpine"))
-IMAGES = tuple(Image(group, repository) for group in GROUPS for repository in REPOSITORIES)
 TAGS = ("latest", "3")
 #: Manifests and what they refer to: 1 to 3 are for a platform, 4 and 5 indexes that share one, 6 an index of an index.
 REFERENCES: Final[dict[int, tuple[Descriptor, ...]]] = {
@@ -85,8 +85,8 @@ def named(number: int, kind: Kind) -> set[int]:
 class IndexAgainstMemory(RuleBasedStateMachine):
     """Does to an index and to a :class:`Memory` the same."""
 
-    @initialize()
-    def start(self) -> None:
+    @initialize(filling=st.lists(st.tuples(images, numbers, st.none() | tags), max_size=12))
+    def start(self, filling: list[tuple[Image, int, str | None]]) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.runner = asyncio.Runner()
         self.memory = Memory()
@@ -94,6 +94,8 @@ class IndexAgainstMemory(RuleBasedStateMachine):
         self.generation = 0
         migrate(Path(self.folder.name))
         self.index = self.runner.run(open_index(Path(self.folder.name)))
+        for image, number, tag in filling:
+            self.save(image, number, tag)
 
     def teardown(self) -> None:
         self.runner.run(self.index.close())
@@ -101,13 +103,8 @@ class IndexAgainstMemory(RuleBasedStateMachine):
         self.folder.cleanup()
 
     @rule(image=images, number=numbers, tag=st.none() | tags)
-    def save(self, image: Image, number: int, tag: str | None) -> None:
-        self.now += 1
-        self.runner.run(self.index.save(image, manifest(number), REFERENCES[number], tag, self.now))
-        self.memory.known.add(number)
-        self.memory.saved.add((image, number))
-        if tag is not None:
-            self.memory.tags[image, tag] = number
+    def save_one(self, image: Image, number: int, tag: str | None) -> None:
+        self.save(image, number, tag)
 
     @rule(image=images, tag=tags)
     def forget(self, image: Image, tag: str) -> None:
@@ -143,8 +140,10 @@ class IndexAgainstMemory(RuleBasedStateMachine):
         if blob in self.memory.stored:
             self.memory.stored[blob] = self.now
 
-    @rule(image=images, tag=tags)
-    def purge_tag(self, image: Image, tag: str) -> None:
+    @precondition(lambda self: self.memory.tags)
+    @rule(data=st.data())
+    def purge_tag(self, data: st.DataObject) -> None:
+        image, tag = data.draw(st.sampled_from(list(self.memory.tags)))
         self.runner.run(self.index.purge(image.group, image.repository, tag))
         self.memory.purge_tag(image, tag)
         self.something_was_removed()
@@ -205,6 +204,14 @@ class IndexAgainstMemory(RuleBasedStateMachine):
         assert sorted(await everything(self.index), key=str) == sorted([*with_tag, *without], key=str)
         stored = [(digest(number), 1000) for number in sorted(self.memory.stored)]
         assert (await self.index.blobs(), await self.index.stored_bytes()) == (stored, 1000 * len(stored))
+
+    def save(self, image: Image, number: int, tag: str | None) -> None:
+        self.now += 1
+        self.runner.run(self.index.save(image, manifest(number), REFERENCES[number], tag, self.now))
+        self.memory.known.add(number)
+        self.memory.saved.add((image, number))
+        if tag is not None:
+            self.memory.tags[image, tag] = number
 
     def something_was_removed(self) -> None:
         generation = self.runner.run(self.index.generation())
