@@ -1,6 +1,7 @@
 """Which bytes to serve for a blob: the stored ones, the growing ones, or, where nothing can be kept, the upstream's."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -75,23 +76,18 @@ class Blobs:
         :raises RegistryError: there is none; with the cause, as a client is told it.
         """
         size = await self._claim(image, digest)
-        source = self._sources[image.repository.upstream]
         order = Order(digest, image.repository.path, size)
         while True:
             if stored := await self._store.open(digest):
                 self._read(digest)
                 return OpenBlob(stored, State.HIT, kept=True)
-            try:
-                # Blobs have a pause of their own: Docker Hub's limit counts manifests, and blobs go on.
-                async with self._pauses.asking(f"{image.repository.upstream} blobs"):
-                    reader = await self._fills.open(
-                        order,
-                        source,
-                        max_size=source.settings.max_blob,
-                        stall=_STALL_READS * source.settings.timeouts.read,
-                    )
-            except UpstreamFailure as failure:
-                raise self._refused(image, digest, failure) from failure
+            async with self._asking(image, digest) as source:
+                reader = await self._fills.open(
+                    order,
+                    source,
+                    max_size=source.settings.max_blob,
+                    stall=_STALL_READS * source.settings.timeouts.read,
+                )
             if reader is not None:
                 return OpenBlob(reader, State.MISS, kept=isinstance(reader, FillingBlob))
 
@@ -104,12 +100,8 @@ class Blobs:
         if stored := await self._store.open(digest):
             stored.close()
             return stored.size, State.HIT
-        source = self._sources[image.repository.upstream]
-        try:
-            async with self._pauses.asking(f"{image.repository.upstream} blobs"):
-                said = await source.head_blob(image.repository.path, digest)
-        except UpstreamFailure as failure:
-            raise self._refused(image, digest, failure) from failure
+        async with self._asking(image, digest) as source:
+            said = await source.head_blob(image.repository.path, digest)
         return said if said is not None else size, State.MISS
 
     def forget(self) -> None:
@@ -122,9 +114,6 @@ class Blobs:
         key = (image, digest)
         if (size := self._claims.get(key)) is not None:
             return size
-        absent = self._absent.get(key)
-        if absent and self._clock() < absent[0]:
-            raise absent[1].with_traceback(None)  # it is raised again and again
         size = await self._index.blob_size(image, digest)
         if size is None:
             size = await self._ask_for_claim(image, digest)
@@ -133,18 +122,27 @@ class Blobs:
         return size
 
     async def _ask_for_claim(self, image: Image, digest: Digest) -> int | None:
-        source = self._sources[image.repository.upstream]
-        try:
-            async with self._pauses.asking(f"{image.repository.upstream} blobs"):
-                size = await source.head_blob(image.repository.path, digest)
-        except UpstreamFailure as failure:
-            raise self._refused(image, digest, failure) from failure
+        async with self._asking(image, digest) as source:
+            size = await source.head_blob(image.repository.path, digest)
         if size is not None:
             await self._index.grant_blob(image, digest, size)
         return size
 
-    def _refused(self, image: Image, digest: Digest, failure: UpstreamFailure) -> RegistryError:
-        error = as_answer(failure, image.repository, digest, blob=True)
-        if failure.kind is FailureKind.NOT_FOUND:
-            self._absent.put((image, digest), (self._clock() + ABSENT_FOR, error))
-        return error
+    @asynccontextmanager
+    async def _asking(self, image: Image, digest: Digest) -> AsyncIterator[BlobUpstream]:
+        """The upstream, to be asked for a blob; it fails as a client is told it.
+
+        Blobs have a pause of their own: Docker Hub's limit counts manifests, and blobs go on.
+        """
+        absent = self._absent.get((image, digest))
+        if absent and self._clock() < absent[0]:
+            raise absent[1].with_traceback(None)  # it is raised again and again
+        upstream = image.repository.upstream
+        try:
+            async with self._pauses.asking(f"{upstream} blobs"):
+                yield self._sources[upstream]
+        except UpstreamFailure as failure:
+            error = as_answer(failure, image.repository, digest, blob=True)
+            if failure.kind is FailureKind.NOT_FOUND:
+                self._absent.put((image, digest), (self._clock() + ABSENT_FOR, error))
+            raise error from failure

@@ -7,7 +7,8 @@ from typing import Final, Protocol
 
 from proxy_core.cache.failures import Trouble, as_answer
 from proxy_core.cache.flights import Flights
-from proxy_core.cache.manifests import State
+from proxy_core.cache.manifests import ABSENT_FOR, State
+from proxy_core.cache.memory import Memory
 from proxy_core.cache.pauses import Pauses
 from proxy_core.errors import RegistryError
 from proxy_core.reference import Digest, Image
@@ -17,6 +18,7 @@ from proxy_core.upstream import FailureKind, UpstreamFailure
 
 #: Seconds for which a list is given out again without asking.
 KEPT_FOR: Final = 60.0
+_REMEMBERED: Final = 4096
 
 
 class ListSource(Protocol):
@@ -53,6 +55,7 @@ class Listings:
         self._sources = sources
         self._pauses = pauses
         self._clock = clock
+        self._absent: Memory[tuple[Image, str], tuple[float, RegistryError]] = Memory(_REMEMBERED)
         self._flights: Flights[Listed] = Flights()
 
     async def tags(self, image: Image) -> Listed:
@@ -84,6 +87,9 @@ class Listings:
         await self._flights.close()
 
     async def _look(self, image: Image, key: str, digest: Digest | None, ask: Callable[[], Awaitable[bytes]]) -> Listed:
+        absent = self._absent.get((image, key))
+        if absent and self._clock() < absent[0]:
+            raise absent[1].with_traceback(None)  # it is raised again and again
         listing = await self._index.listing(image, key)
         if listing and self._clock() - listing.fetched_at < KEPT_FOR:
             return Listed(listing.content, listing.fetched_at, State.HIT)
@@ -91,16 +97,18 @@ class Listings:
             async with self._pauses.asking(image.repository.upstream):
                 content = await ask()
         except UpstreamFailure as failure:
-            return self._fall_back(image, digest, listing, failure)
+            return self._fall_back(image, key, digest, listing, failure)
         listing = Listing(content, self._clock())
         await self._index.save_listing(image, key, listing)
         return Listed(content, listing.fetched_at, State.MISS)
 
     def _fall_back(
-        self, image: Image, digest: Digest | None, listing: Listing | None, failure: UpstreamFailure
+        self, image: Image, key: str, digest: Digest | None, listing: Listing | None, failure: UpstreamFailure
     ) -> Listed:
         oldest = self._clock() - self._sources[image.repository.upstream].settings.max_stale
         if failure.kind is FailureKind.NOT_FOUND or listing is None or listing.fetched_at < oldest:
             error: RegistryError = as_answer(failure, image.repository, digest, blob=False)
+            if failure.kind is FailureKind.NOT_FOUND:
+                self._absent.put((image, key), (self._clock() + ABSENT_FOR, error))
             raise error from failure
         return Listed(listing.content, listing.fetched_at, State.STALE, Trouble.of(failure))

@@ -10,7 +10,7 @@ from proxy_core.cache.flights import Flights, hold
 from proxy_core.cache.memory import Memory
 from proxy_core.cache.pauses import Pauses
 from proxy_core.cache.references import references_of
-from proxy_core.errors import RegistryError
+from proxy_core.errors import RegistryError, Unavailable
 from proxy_core.reference import Digest, Image, Reference, Tag
 from proxy_core.settings import Upstream
 from proxy_core.storage.index.model import Index, Manifest, TaggedManifest
@@ -21,7 +21,6 @@ from proxy_core.upstream import FailureKind, FetchedManifest, ManifestHead, Upst
 ABSENT_FOR: Final = 30.0
 _REMEMBERED = 4096
 _REMEMBERED_BYTES = 8 * 1024 * 1024
-_PATIENCE = 60.0  # seconds to wait for another process that asks the upstream for the same
 
 
 class State(StrEnum):
@@ -144,7 +143,7 @@ class Manifests:
             # A child of an index that the image has becomes its own, so that purge and list know it.
             await self._index.save(image, manifest, references_of(manifest), None, self._clock())
             return self._keep(image, manifest, State.HIT)
-        lock = await hold(self._locks, f"manifest {image} {digest}", _PATIENCE)
+        lock = await hold(self._locks, f"manifest {image} {digest}", self._patience(image))
         try:
             if manifest := await self._index.manifest(image, digest):
                 return self._keep(image, manifest, State.HIT)
@@ -157,7 +156,13 @@ class Manifests:
 
     async def _look_for_tag(self, image: Image, tag: Tag) -> Served:
         asked_at = self._clock()
-        lock = await hold(self._locks, f"manifest {image} {tag}", _PATIENCE)
+        try:
+            lock = await hold(self._locks, f"manifest {image} {tag}", self._patience(image))
+        except Unavailable as error:
+            tagged = await self._index.tagged(image, tag.name)
+            if copy := self._stale(image, tagged, Trouble(FailureKind.OUTAGE.value, error.cause)):
+                return copy
+            raise
         try:
             tagged = await self._index.tagged(image, tag.name)
             if tagged and (fresh := self._fresh(image, tagged, asked_at)):
@@ -235,9 +240,15 @@ class Manifests:
             await self._index.forget(image, tag.name)
             self._by_tag.drop((image, tag.name))
             raise failure
+        if copy := self._stale(image, tagged, Trouble.of(failure)):
+            return copy
+        raise failure
+
+    def _stale(self, image: Image, tagged: TaggedManifest | None, trouble: Trouble) -> Served | None:
+        """The copy, as long as it may serve."""
         if tagged is None or self._clock() - tagged.confirmed_at > self._source(image).settings.max_stale:
-            raise failure
-        return Served(tagged.manifest, State.STALE, tagged.confirmed_at, trouble=Trouble.of(failure))
+            return None
+        return Served(tagged.manifest, State.STALE, tagged.confirmed_at, trouble=trouble)
 
     def _fresh(self, image: Image, tagged: TaggedManifest, asked_at: float | None = None) -> Served | None:
         """The tag as it is here, if it was confirmed within its freshness, or since somebody began to wait for that."""
@@ -250,6 +261,11 @@ class Manifests:
         self._by_digest.put((image, manifest.digest), manifest)
         self._absent.drop((image, manifest.digest))
         return Served(manifest, state)
+
+    def _patience(self, image: Image) -> float:
+        """Seconds to wait for another process that asks the upstream for the same: a HEAD, and a GET."""
+        timeouts = self._source(image).settings.timeouts
+        return 2 * (timeouts.connect + timeouts.read)
 
     def _freshness(self, image: Image) -> float:
         return self._source(image).settings.freshness

@@ -2,10 +2,14 @@
 
 import json
 from collections.abc import Mapping
+from typing import Final
 
 from proxy_core.errors import DigestInvalid
 from proxy_core.reference import parse_digest
 from proxy_core.storage.index.model import Descriptor, Kind, Manifest
+
+#: Larger than any blob; and what a database can hold as a number.
+_MOST_BYTES: Final = 2**63 - 1
 
 
 def references_of(manifest: Manifest) -> list[Descriptor]:
@@ -29,7 +33,9 @@ def _descriptor(value: object, kind: Kind) -> Descriptor | None:
     if not isinstance(value, Mapping):
         return None
     digest, size, platform = value.get("digest"), value.get("size"), value.get("platform")
-    if not isinstance(digest, str) or not isinstance(size, int) or size < 0:
+    if not isinstance(digest, str) or not isinstance(size, int) or isinstance(size, bool):
+        return None
+    if not 0 <= size <= _MOST_BYTES:
         return None
     try:
         parsed = parse_digest(digest)
@@ -42,4 +48,4 @@ def _platform(value: object) -> str | None:
     if not isinstance(value, Mapping):
         return None
     parts = [value.get(key) for key in ("os", "architecture", "variant")]
-    return "/".join(part for part in parts if isinstance(part, str) and part) or None
+    return "/".join(part for part in parts if isinstance(part, str) and part and part.isprintable()) or None

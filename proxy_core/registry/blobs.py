@@ -54,9 +54,10 @@ class BlobAnswers:
 
 
 def _span(headers: Headers, size: int | None, etag: str) -> Span | None:
-    """The part that is asked for; ``None``: the whole. Without a known size there are no ranges (RFC 9110, 14.2)."""
+    """The part that is asked for; ``None``: the whole. Of an unknown size there are no parts, and of an empty body none
+    that ``Content-Range`` could name (RFC 9110, sections 14.2 and 14.4)."""
     wanted = _wanted(headers, etag)
-    return wanted.within(size) if wanted and size is not None else None
+    return wanted.within(size) if wanted and size else None
 
 
 def _wanted(headers: Headers, etag: str) -> Wanted | None:

@@ -165,6 +165,11 @@ class Registry:
                 raise
             # Too late for another status: the connection closes short of the length that was promised.
             exchange.error, exchange.detail = "broken_off", error.cause
+        except Exception as error:
+            if not sent.status:
+                raise
+            exchange.error = "broken_off"
+            self._recorder.event("unexpected_error", request_id=exchange.request_id, error=error)
         else:
             if not sent.complete:
                 exchange.error = "client_left"

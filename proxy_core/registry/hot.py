@@ -71,6 +71,8 @@ class HotAnswers:
 
     def keep(self, key: Key, until: float, reply: Reply, exchange: Exchange, image: Image, digest: Digest) -> None:
         """Keep an answer that was just given. Where there is no more room, all start anew: that is rare and cheap."""
+        if key in self._answers:  # two asked at once
+            return
         weight = len(reply.body) + sum(_size(part) for part in key)
         if len(self._answers) >= _MOST or self._weight + weight > _MOST_BYTES:
             self.forget()

@@ -11,7 +11,7 @@ from proxy_core.registry.request import ReferrersRequest, TagsRequest
 
 _INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 _PAGE = 1000  # tags, when the client sets no n
-_LONGEST = 1_000_000
+_LONGEST = 1_000_000  # tags: as many as are read of any upstream
 
 
 async def answer_tags(request: TagsRequest, query: bytes, listings: Listings, now: float) -> tuple[Reply, Listed]:
@@ -55,9 +55,10 @@ def _told(reply: Reply, listed: Listed, now: float) -> Reply:
 
 
 def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text[:9]) > _LONGEST:
-        raise NameInvalid("The n of the query is no number.", f"Send n as a number from 0 to {_LONGEST}.")
-    return int(text[:9])
+    if not text.isascii() or not text.isdigit():
+        raise NameInvalid("The n of the query is no number.", "Send n as a number of tags, 0 or more.")
+    digits = text.lstrip("0") or "0"
+    return int(digits) if len(digits) <= len(str(_LONGEST)) else _LONGEST
 
 
 def _namespace(request: TagsRequest) -> dict[str, str]:

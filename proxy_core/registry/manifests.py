@@ -61,7 +61,8 @@ async def _child(image: Image, digest: Digest, index: Served, manifests: Manifes
 
 def _default_platform(content: bytes) -> Digest | None:
     """The manifest for linux/amd64 in an index: what docker's registry gives to clients from before there were any."""
-    for child in json.loads(content).get("manifests", ()):
+    children = json.loads(content).get("manifests")
+    for child in children if isinstance(children, list) else ():
         platform = child.get("platform", {}) if isinstance(child, dict) else {}
         if isinstance(platform, dict) and (platform.get("os"), platform.get("architecture")) == ("linux", "amd64"):
             try:

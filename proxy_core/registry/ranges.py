@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from proxy_core.errors import RangeNotSatisfiable
 
 _SPEC = re.compile(r"(\d*)-(\d*)", re.ASCII)
-_DIGITS = 18  # more can be no offset of any blob
+_DIGITS = 100  # what is longer is no offset in anybody's mind
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,17 @@ class _Supervisor:
         now = time.monotonic()
         for place in self._places:
             if place.process is None and place.due <= now:
-                place.process, place.briefed, place.born = _start(), False, now
+                place.born = now
+                try:
+                    place.process, place.briefed = _start(), False
+                except OSError as error:  # of memory, processes or files there are too few, perhaps for a moment
+                    self._try_later(place, now)
+                    self._event(
+                        "worker_not_started",
+                        worker=place.number,
+                        cause=error.strerror or str(error),
+                        again_in_seconds=place.pause,
+                    )
 
     def kill(self) -> None:
         """End whoever is left."""
@@ -142,9 +152,13 @@ class _Supervisor:
             except Exception as error:  # whatever its files hold: the others serve on
                 self._event("metrics_lost", pid=process.pid, cause=str(error) or type(error).__name__)
             place.process = None
-            place.pause = min(place.pause * 2, _LONGEST_PAUSE) if now - place.born < _YOUNG else _FIRST_PAUSE
-            place.due = now + place.pause
+            self._try_later(place, now)
             self._event("worker_died", worker=place.number, pid=process.pid, code=code, again_in_seconds=place.pause)
+
+    @staticmethod
+    def _try_later(place: _Place, now: float) -> None:
+        place.pause = min(place.pause * 2, _LONGEST_PAUSE) if now - place.born < _YOUNG else _FIRST_PAUSE
+        place.due = now + place.pause
 
     def _stop(self) -> None:
         """Ask all to stop; who has not in time, or when asked a second time, is ended."""

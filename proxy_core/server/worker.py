@@ -5,6 +5,7 @@ means that the supervisor died.
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -49,6 +50,8 @@ async def _serve(orders: Orders) -> None:
     )
     async with app as application:
         server = _server(application, orders.settings)
+        gc.collect()
+        gc.freeze()  # what is here by now stays: it need not be looked through again and again
         loop = asyncio.get_running_loop()
 
         def stop() -> None:

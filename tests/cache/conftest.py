@@ -1,5 +1,6 @@
 """A cache as the application would furnish it: real files, a real index, and an upstream that does what a test says."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ class Clock:
         self.now += seconds
 
 
-@dataclass
+@dataclass(repr=False)
 class Worker:
     """The cache as one worker process has it; several on one folder are beside each other as processes are."""
 
@@ -51,6 +52,14 @@ class Worker:
     filled: list[Fill] = field(default_factory=list)
     failed: list[tuple[Fill, Exception]] = field(default_factory=list)
 
+    async def settled(self, digest: Digest) -> None:
+        """Wait until the fill is over: a reader has its last bytes before the file is in the store."""
+        for _ in range(6000):
+            if not self.fills.holds(digest):
+                return
+            await asyncio.sleep(0.005)
+        raise AssertionError("the fill does not end")
+
     async def close(self) -> None:
         await self.fills.close()
         await self.manifests.close()
@@ -58,7 +67,7 @@ class Worker:
         await self.index.close()
 
 
-@dataclass
+@dataclass(repr=False)
 class Place:
     """A storage folder, an upstream, and a clock; :meth:`worker` makes a cache that uses them."""
 

@@ -30,21 +30,25 @@ class Gate:
 class Act:
     """How one answer goes.
 
+    :param opening: waits before there is an answer.
     :param refusal: there is no stream at all.
     :param ranged: an offset is answered with the part from there on (206), else with the whole (200).
     :param starts_at: where the part begins instead.
     :param content: other bytes than the blob's.
     :param claims: another size than that of the bytes.
-    :param cut: the stream breaks before the byte at this position of the blob.
+    :param cut: the stream breaks before the byte at this position of the blob;
+    :param fault: in this way.
     :param gates: positions where it waits.
     """
 
+    opening: Gate | None = None
     refusal: UpstreamFailure | None = None
     ranged: bool = True
     starts_at: int | None = None
     content: bytes | None = None
     claims: int | None = None
     cut: int | None = None
+    fault: Exception | None = None
     gates: dict[int, Gate] = field(default_factory=dict)
 
 
@@ -60,6 +64,8 @@ class Script:
         with self._lock:
             act = self._acts[min(self.played, len(self._acts) - 1)]
             self.played += 1
+        if act.opening:
+            act.opening.wait()
         if act.refusal:
             raise act.refusal
         return ScriptedStream(act, content if act.content is None else act.content, offset, tells_size)
@@ -86,7 +92,7 @@ class ScriptedStream:
         if self._aborted.is_set():
             raise _broken("aborted")
         if self._act.cut is not None and self._position >= self._act.cut:
-            raise _broken("short")
+            raise self._act.fault or _broken("short")
         stops = [stop for stop in (*self._act.gates, self._act.cut) if stop is not None and stop > self._position]
         end = min([len(self._content), self._position + min(PIECE, len(buffer)), *stops])
         count = max(0, end - self._position)

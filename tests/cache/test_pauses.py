@@ -34,9 +34,7 @@ async def length(pauses: Pauses, clock: Clock, upstream: str = "docker.io") -> f
         async with pauses.asking(upstream):
             return 0.0
     except UpstreamFailure as paused:
-        assert paused.retry_after is not None
-        assert paused.reason == "paused"
-        return paused.retry_after
+        return paused.retry_after or 0.0
 
 
 @pytest.fixture

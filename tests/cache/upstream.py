@@ -62,7 +62,7 @@ def failure(kind: FailureKind, *, status: int | None = None, retry_after: float 
     )
 
 
-@dataclass
+@dataclass(repr=False)
 class ScriptedUpstream:
     """Repositories by path. While :attr:`trouble` is set, every question fails with it; while :attr:`open` is not, none
     is answered."""
@@ -70,8 +70,10 @@ class ScriptedUpstream:
     settings: Upstream = HUB
     manifests: dict[tuple[str, Digest], FetchedManifest] = field(default_factory=dict)
     named: dict[tuple[str, str], Digest] = field(default_factory=dict)
+    referring: dict[tuple[str, Digest], bytes] = field(default_factory=dict)
     blobs: dict[tuple[str, Digest], bytes] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    streams: int = 0  # of blobs, that are open now
     trouble: UpstreamFailure | None = None
     open: asyncio.Event = field(default_factory=asyncio.Event)
     answers_head: bool = True
@@ -130,7 +132,7 @@ class ScriptedUpstream:
 
     async def referrers(self, path: str, digest: Digest) -> bytes:
         await self._be_asked(f"REFERRERS {path} {digest}")
-        return index().content
+        return self.referring.get((path, digest), index().content)
 
     async def head_blob(self, path: str, digest: Digest) -> int | None:
         await self._be_asked(f"BLOBHEAD {path} {digest}")
@@ -146,7 +148,12 @@ class ScriptedUpstream:
             raise self.trouble
         if (path, digest) not in self.blobs:
             raise failure(FailureKind.NOT_FOUND, status=404)
-        yield self.script.answer(self.blobs[path, digest], offset, tells_size=self.tells_size)
+        stream = self.script.answer(self.blobs[path, digest], offset, tells_size=self.tells_size)
+        self.streams += 1
+        try:
+            yield stream
+        finally:
+            self.streams -= 1
 
     async def _be_asked(self, question: str) -> None:
         self.asked.append(question)

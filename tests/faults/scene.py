@@ -14,7 +14,7 @@ from tests.rig.proxy import Proxy, merged, path_of
 from tests.rig.upstream import Upstream
 
 REPOSITORY = "org/app"
-QUICK = {"timeouts": {"connect": "1s", "read": "1s"}}
+QUICK = {"timeouts": {"connect": "2s", "read": "2s"}}
 """So that an upstream that says nothing is given up within a test's patience."""
 
 

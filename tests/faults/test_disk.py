@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
@@ -154,6 +155,27 @@ def test_when_the_cache_is_as_large_as_it_may_be_pulls_go_on(tmp_path: Path) -> 
             sources[names[3]].get(sources[names[3]].blob(), Range="bytes=-10").content
             == (sources[names[3]].layer.data[-10:])
         )
+
+
+def test_many_uncached_pulls_that_wait_hold_up_nobody(tmp_path: Path) -> None:
+    """Each of them waits in a thread; what others need threads for goes on."""
+    patient = Place(settings={"timeouts": {"read": "60s"}})
+    settings = {"storage": {"max_size": "1MiB"}, "server": {"workers": 1}}
+    places = {"silent.rig": patient, "sound.rig": patient}
+    with scene(tmp_path, places, size=3 * SIZE, settings=settings) as sources, ExitStack() as stack:
+        silent, sound = sources.values()
+        assert silent.get(silent.manifest()).status_code == 200
+        gate = Gate(SIZE)
+        silent.upstream.fault("blobs/*", gate)
+        wires = [stack.enter_context(Wire(silent.proxy)) for _ in range(20)]
+        answers = [wire.ask(silent.blob()) for wire in wires]
+        gate.wait_reached()
+        assert pulled(sound)
+        gate.open()
+        for answer in answers:
+            body, whole = rest_of(answer)
+            assert whole
+            assert digest_of(body) == silent.layer.digest
 
 
 @pytest.fixture(scope="module")

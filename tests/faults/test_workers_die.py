@@ -4,12 +4,13 @@ import itertools
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -19,10 +20,10 @@ import pytest
 
 from tests.faults.scene import REPOSITORY, Place, Scene, Source, scene
 from tests.faults.wires import Wire, rest_of
-from tests.rig.faults import Dribble, Gate
+from tests.rig.faults import Delay, Dribble, Gate
 from tests.rig.images import Blob, blob, digest_of, document, noise
 from tests.rig.processes import run, wait_for
-from tests.rig.proxy import COMMAND
+from tests.rig.proxy import COMMAND, scopes_in
 
 pytestmark = pytest.mark.faults
 
@@ -88,6 +89,7 @@ def test_readers_elsewhere_do_not_notice_that_a_worker_was_killed(sources: Scene
         firsts = [answer.read(1) for answer in answers]
         wait_for(lambda: growing(source) == SIZE // 2, "half of the blob")
         source.proxy.kill_worker(leader)
+        wait_for(lambda: leader not in source.proxy.workers(), "end of the worker")
         gate.open()
         for first, answer in zip(firsts, answers, strict=True):
             body, whole = rest_of(answer)
@@ -96,7 +98,7 @@ def test_readers_elsewhere_do_not_notice_that_a_worker_was_killed(sources: Scene
         assert not rest_of(lost.answer())[1]
     source.wait_stored()
     assert source.upstream.count("GET", "blobs/*") == 2
-    assert source.upstream.sent("blobs/*") <= 1.02 * source.layer.size
+    assert source.upstream.sent("blobs/*") <= 1.1 * source.layer.size
     wait_until_all_serve(source)
 
 
@@ -126,6 +128,28 @@ def test_a_worker_that_is_stuck_holds_nobody_for_ever(sources: Scene) -> None:
     source.wait_stored()
 
 
+def test_a_worker_that_is_stuck_keeps_nobody_from_a_copy(sources: Scene) -> None:
+    source = sources["stuck.rig"]
+    wait_until_all_serve(source)
+    stuck, other = two_workers(source)
+    assert source.get(source.manifest()).status_code == 200
+    source.upstream.forget()
+    source.upstream.fault("manifests/*", Delay(0.9))
+    token = source.proxy.client.token(*scopes_in(source.manifest()))
+    with Wire.to(source.proxy, stuck) as first, Wire.to(source.proxy, other) as second:
+        first.send(source.manifest())
+        wait_for(lambda: source.upstream.count("HEAD", "manifests/*") == 1, "HEAD")
+        os.kill(stuck, signal.SIGSTOP)
+        try:
+            answer = second.ask(source.manifest(), token)
+            assert (answer.status, answer.read()) == (200, source.image.manifest.data)
+            assert "Warning" in answer.headers
+        finally:
+            os.kill(stuck, signal.SIGCONT)
+        source.upstream.heal()
+        assert first.answer().status == 200
+
+
 def test_when_all_workers_die_others_take_their_places(sources: Scene) -> None:
     source = sources["all-killed.rig"]
     wait_until_all_serve(source)
@@ -134,22 +158,40 @@ def test_when_all_workers_die_others_take_their_places(sources: Scene) -> None:
     source.upstream.fault("blobs/*", gate, times=1)
     with Wire(source.proxy) as wire:
         wire.send(source.blob())
-        gate.wait_reached()
+        wait_for(lambda: growing(source) == SIZE // 2, "half of the blob")
         killed = source.proxy.workers()
         for worker in killed:
             source.proxy.kill_worker(worker)
+        wait_for(lambda: not set(killed) & set(source.proxy.workers()), "end of the workers")
     gate.open()
-    source.proxy.process.wait_until(lambda: not set(killed) & set(source.proxy.workers()), "new workers")
     wait_until_all_serve(source)
     assert digest_of(source.get(source.blob()).content) == source.layer.digest
-    assert source.upstream.sent("blobs/*") <= 1.6 * source.layer.size, "what was there was used"
+    assert source.upstream.sent("blobs/*") <= 1.1 * source.layer.size, "what was there was not used"
     assert all(event["code"] == -signal.SIGKILL for event in events(source, "worker_died"))
+
+
+def test_a_worker_that_can_not_be_started_is_started_later(sources: Scene) -> None:
+    """The supervisor lacks what it needs for that: files, here. The other worker serves on."""
+    source = sources["all-killed.rig"]
+    wait_until_all_serve(source)
+    lost, other = two_workers(source)
+    supervisor = source.proxy.process.pid
+    soft, hard = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (4, hard))
+    try:
+        source.proxy.kill_worker(lost)
+        wait_for(lambda: len(events(source, "worker_not_started")) >= 2, "a second try")
+        with Wire.to(source.proxy, other) as wire:
+            assert wire.ask(source.manifest()).status == 200
+    finally:
+        resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (soft, hard))
+    wait_until_all_serve(source)
 
 
 class Load:
     """Clients that pull one blob after the other, each until it is right, as container clients do."""
 
-    def __init__(self, source: Source, blobs: list[Blob], clients: int) -> None:
+    def __init__(self, source: Source, blobs: Sequence[Blob], clients: int) -> None:
         self._source = source
         self._token = source.proxy.client.token(f"repository:{source.manifest().split('/manifests/')[0][4:]}:pull")
         self._waiting = iter(blobs)
@@ -236,11 +278,9 @@ def test_fifty_kills_under_load(tmp_path: Path) -> None:
         assert load.broken > 0, "no kill met a pull"
         gets, sent = source.upstream.count("GET", "blobs/*"), source.upstream.sent("blobs/*")
         total = sum(each.size for each in blobs)
-        print(
-            f"{load.broken} pulls broke off; upstream: {gets} GETs for {len(blobs)} blobs, {sent / total:.3f} x their bytes"
-        )
+        print(f"{load.broken} pulls broke off; {gets} GETs for {len(blobs)} blobs, {sent / total:.3f} x their bytes")
         assert gets <= len(blobs) + 8 * kills
-        assert sent <= 1.5 * total
+        assert sent <= 1.3 * total
 
         # What a client had is there, though the upstream is gone.
         source.upstream.stop()
@@ -257,8 +297,9 @@ def test_fifty_kills_under_load(tmp_path: Path) -> None:
         for event in died:
             pauses[event["worker"]].append(float(str(event["again_in_seconds"])))
         assert any(all(a < b for a, b in itertools.pairwise(each[:4])) for each in pauses.values() if len(each) > 3)
-        verified = run((COMMAND, "cache", "verify", "--config", source.proxy.config_file))
-        assert verified.returncode == 0, verified.output
+        verify = (COMMAND, "cache", "verify", "--config", source.proxy.config_file)
+        assert "damaged" not in run(verify).output  # of some blobs the index may not know yet
+        assert run(verify).check().stdout == "Every blob is as it should be.\n"
         assert source.proxy.client.http.get("/-/metrics").status_code == 200
 
 

@@ -25,6 +25,8 @@ class Slots(Protocol):
 
     async def take(self) -> Lock: ...
 
+    def full(self) -> bool: ...
+
 
 class Fill:
     """One blob on its way into the store. :meth:`run` is a task of its own; it belongs to no client.
@@ -81,7 +83,9 @@ class Fill:
                     still_since = self._loop.time()
                 else:  # the leader waits for its turn or for the upstream's first answer
                     if self._loop.time() - still_since > self._stall:
-                        raise _stuck(self.digest)
+                        if not self._slots.full():
+                            raise _stuck(self.digest)
+                        still_since = self._loop.time()
                     await asyncio.sleep(_LOOK)
         except Exception as error:
             self.failure = error

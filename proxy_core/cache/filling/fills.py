@@ -15,6 +15,7 @@ from proxy_core.storage.blobs.spool import Partial, Spool
 from proxy_core.storage.locks import Lock
 
 _TURN = 0.02  # seconds between two looks for a free place
+_MOST_DIRECT = 64  # readers that wait for an upstream at once, as many as it may have connections
 
 
 class Fills:
@@ -39,6 +40,8 @@ class Fills:
         self._room = room
         self._slots = _Slots(spool, most)
         self._executor = ThreadPoolExecutor(most, thread_name_prefix="fill")
+        # Not the event loop's own threads: an upstream that keeps them waiting would keep all the others from them.
+        self._direct = ThreadPoolExecutor(_MOST_DIRECT, thread_name_prefix="direct")
         self._filled = filled
         self._failed = failed
         self._fills: dict[Digest, tuple[Fill, asyncio.Task[None]]] = {}
@@ -54,12 +57,16 @@ class Fills:
         if fill.stored:
             return None
         if isinstance(fill.failure, NoRoom):
-            direct = PassedThrough(order, source, order.size)
-            await direct.start()
+            direct = PassedThrough(order, source, self._direct, order.size)
+            try:
+                await direct.start()
+            except BaseException:  # the client left meanwhile, too
+                direct.close()
+                raise
             return direct
-        if fill.failure is not None and not fill.sealed:
+        if fill.failure is not None:
             raise fill.failure
-        return FillingBlob(fill, order, source)
+        return FillingBlob(fill, order, source, self._direct)
 
     def leading(self) -> int:
         """How many fills run in this process now."""
@@ -75,6 +82,7 @@ class Fills:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._executor.shutdown(wait=True)
+        self._direct.shutdown(wait=True)
 
     @staticmethod
     def _presentable(fill: Fill) -> bool:
@@ -123,7 +131,16 @@ class _Slots:
     async def take(self) -> Lock:
         async with self._turn:
             while True:
-                for number in range(self._most):
-                    if lock := self._spool.slot(number):
-                        return lock
+                if lock := self._free():
+                    return lock
                 await asyncio.sleep(_TURN)
+
+    def full(self) -> bool:
+        """Whether all are taken now."""
+        lock = self._free()
+        if lock:
+            lock.release()
+        return lock is None
+
+    def _free(self) -> Lock | None:
+        return next((lock for number in range(self._most) if (lock := self._spool.slot(number))), None)

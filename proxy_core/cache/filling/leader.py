@@ -133,17 +133,19 @@ class Leader:
         try:
             while True:
                 offset = partial.look().size if partial else 0
+                if partial and hashing is None:
+                    hashing = self._hash(partial, offset)
                 try:
+                    if partial and hashing and ranged and offset == partial.total:  # only its hash is not known yet
+                        return self._finish(partial, hashing, offset)
                     with self._source.open_blob(
                         self._order.path, self._order.digest, offset if ranged else 0
                     ) as stream:
-                        self._stream = stream
+                        self._listen(stream)
                         if partial is None:
                             partial = self._create(stream.total if stream.total is not None else self._order.size)
                             self._started(partial)
-                        if hashing is None:
-                            hashing = _Hashing(partial.fd, self._order.digest.algorithm)
-                            hashing.advance(offset)
+                        hashing = hashing or self._hash(partial, offset)
                         end = self._copy(stream, partial, offset, hashing)
                     if partial.total is None or end == partial.total:
                         return self._finish(partial, hashing, end)
@@ -159,7 +161,8 @@ class Leader:
                     failures = 1 if partial.look().size > offset else failures + 1
                     if failures > _PATIENCE:
                         raise
-                    self._aborted.wait(_BACKOFF * 2 ** (failures - 1))
+                    if self._aborted.wait(_BACKOFF * 2 ** (failures - 1)):
+                        raise Aborted from failure
         except OSError as error:
             self._spool.discard(self._order.digest)
             raise NoRoom(f"a blob can not be written: {error.strerror}") from error
@@ -171,6 +174,17 @@ class Leader:
             self._stream = None
             if hashing:
                 hashing.stop()
+
+    def _listen(self, stream: ByteStream) -> None:
+        """From now on :meth:`abort` ends the waiting for this stream's bytes."""
+        self._stream = stream
+        if self._aborted.is_set():
+            raise Aborted
+
+    def _hash(self, partial: Partial, size: int) -> "_Hashing":
+        hashing = _Hashing(partial.fd, self._order.digest.algorithm)
+        hashing.advance(size)
+        return hashing
 
     def _create(self, total: int | None) -> Partial:
         if refusal := self._room.refusal(total):

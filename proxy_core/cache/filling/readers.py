@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Protocol
 
 from proxy_core.cache.filling.fill import HELD_BACK, Fill
@@ -41,12 +42,13 @@ class FillingBlob:
     upstream itself, and compares: a client never gets bytes of two kinds.
     """
 
-    def __init__(self, fill: Fill, order: Order, source: BlobSource) -> None:
+    def __init__(self, fill: Fill, order: Order, source: BlobSource, executor: Executor) -> None:
         if fill.partial is None:
             raise AssertionError("the fill has not begun")
         self._fill = fill
         self._order = order
         self._source = source
+        self._executor = executor
         self._inode = fill.partial.inode
         self._fd = os.dup(fill.partial.fd)
         self.size = fill.partial.total
@@ -56,7 +58,8 @@ class FillingBlob:
         fill = self._fill
         while self._direct is None:
             if self._cut():
-                self._direct = PassedThrough(self._order, self._source, self.size, (os.dup(self._fd), offset))
+                given = (os.dup(self._fd), offset)
+                self._direct = PassedThrough(self._order, self._source, self._executor, self.size, given)
                 break
             readable = fill.readable
             if offset < readable:
@@ -91,15 +94,22 @@ class PassedThrough:
 
     It always takes the blob from its first byte, so that the last bytes go out only when the digest of all is right.
 
+    :param executor: where to wait for the upstream.
     :param given: a file with the bytes that the client has already, and how many these are; they must be the same.
     """
 
     def __init__(
-        self, order: Order, source: BlobSource, size: int | None, given: tuple[int, int] | None = None
+        self,
+        order: Order,
+        source: BlobSource,
+        executor: Executor,
+        size: int | None,
+        given: tuple[int, int] | None = None,
     ) -> None:
         self.size = size
         self._order = order
         self._source = source
+        self._executor = executor
         self._given = given
         self._stack = contextlib.ExitStack()
         self._stream: ByteStream | None = None
@@ -138,15 +148,17 @@ class PassedThrough:
         if self._stream:
             self._stream.abort()
         if self._work and not self._work.done():  # the client left while a thread reads for it
-            self._work.add_done_callback(lambda _: self._release())
+            self._work.add_done_callback(self._release)
         else:
             self._release()
 
     async def _in_thread(self, step: Callable[[], None]) -> None:
-        self._work = asyncio.get_running_loop().run_in_executor(None, step)
+        self._work = asyncio.get_running_loop().run_in_executor(self._executor, step)
         await asyncio.shield(self._work)
 
-    def _release(self) -> None:
+    def _release(self, work: "asyncio.Future[None] | None" = None) -> None:
+        if work and not work.cancelled():
+            work.exception()  # nobody waits for it any more
         self._stack.close()
         self._forget_given()
 

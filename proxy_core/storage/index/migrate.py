@@ -34,10 +34,17 @@ def migrate(directory: Path) -> None:
     """
     file = directory / FILE
     with explained(str(file)):
-        if file.exists() and _is_current(file):
+        if _exists(file) and _is_current(file):
             return
         with _locked(directory / _LOCK_FILE):
             _upgrade(file)
+
+
+def _exists(file: Path) -> bool:
+    try:
+        return file.exists()
+    except PermissionError:  # of the folder: the lock tells, which is made in it
+        return False
 
 
 def _is_current(file: Path) -> bool:

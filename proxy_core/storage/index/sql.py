@@ -1,16 +1,19 @@
 """The index in a database: :class:`SqlIndex`, and :func:`open_index` for the one beside the blobs."""
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.pool import NullPool
 
 from proxy_core.errors import StorageError
 from proxy_core.reference import Digest, Image, Repository
 from proxy_core.storage.index import blobs, counters, entries, listings, manifests, revision, upstreams
-from proxy_core.storage.index.connections import Connections, open_sqlite
+from proxy_core.storage.index.connections import Connections, open_sqlite, sqlite_url
 from proxy_core.storage.index.counters import Counter
+from proxy_core.storage.index.failures import explained
 from proxy_core.storage.index.model import (
     Descriptor,
     Entry,
@@ -37,13 +40,17 @@ async def open_index(directory: Path, lost: Callable[[StorageError], None] | Non
         read, paused), as on a full disk: the cache then forgets, and the pull goes on. ``None``: such writes raise.
     :raises StorageError: there is none, it is of another revision, damaged, or without rights.
     """
-    index = SqlIndex(open_sqlite(directory / FILE), lost)
-    try:
-        await index.check()
-    except BaseException:
-        await index.close()
-        raise
-    return index
+    file = directory / FILE
+    await asyncio.to_thread(_probe, file)
+    return SqlIndex(open_sqlite(file), lost)
+
+
+def _probe(file: Path) -> None:
+    # By itself, not by a connection that is kept: when aiosqlite can not connect it leaves its thread alone, which then
+    # prints a traceback if the loop has ended because of that.
+    engine = create_engine(sqlite_url("sqlite", file, "rw"), poolclass=NullPool)
+    with explained(str(file)), engine.connect() as connection:
+        revision.require(connection, str(file))
 
 
 def _touch(

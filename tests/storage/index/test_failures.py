@@ -1,10 +1,14 @@
 """A database that fails: what the operator is told, and what goes on."""
 
 import asyncio
+import os
 import shutil
 import sqlite3
 import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -99,7 +103,57 @@ async def test_a_folder_that_is_not_one_is_refused(tmp_path: Path) -> None:
             await open_index(folder)
 
 
-async def test_a_file_system_without_rights_is_refused_at_the_start(mount: Mount) -> None:
+def test_an_index_that_can_not_be_opened_is_all_that_is_said(tmp_path: Path) -> None:
+    script = (
+        "import asyncio, sys\n"
+        "from pathlib import Path\n"
+        "from proxy_core.errors import StorageError\n"
+        "from proxy_core.storage.index.sql import open_index\n"
+        "for _ in range(20):\n"
+        "    try:\n"
+        "        asyncio.run(open_index(Path(sys.argv[1])))\n"
+        "    except StorageError as error:\n"
+        "        print(error.cause)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert len(ended.stdout.splitlines()) == 20
+    assert ended.stderr == ""
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """As somebody for whom the rights of files count."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_folder_without_rights_is_refused() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o000)
+        with without_privileges(), pytest.raises(StorageError, match="Permission denied") as refused:
+            migrate(folder)
+        assert "storage.directory" in refused.value.fix
+
+        folder.chmod(0o755)
+        migrate(folder)
+        (folder / FILE).chmod(0o444)
+        folder.chmod(0o555)
+        with without_privileges(), pytest.raises(StorageError, match="can not be opened for writing"):
+            migrate(folder)
+        folder.chmod(0o755)
+
+
+async def test_a_read_only_file_system_is_refused_at_the_start(mount: Mount) -> None:
     folder = mount("size=4m")
     remount(folder, "ro")
     with pytest.raises(StorageError, match="Read-only file system"):
@@ -128,6 +182,25 @@ async def test_a_full_disk_fails_the_write_and_nothing_else(mount: Mount) -> Non
     remount(folder, "size=16m")
     await index.save(ALPINE, manifest(1000), [], "after", now=2)
     assert await index.tagged(ALPINE, "after") is not None
+    await index.close()
+
+
+async def test_a_write_that_a_pull_can_do_without_is_reported_and_the_pull_goes_on(folder: Path) -> None:
+    lost: list[StorageError] = []
+    index = await open_index(folder, lost.append)
+    await index.save(ALPINE, manifest(1), [], "latest", now=1)
+    with sqlite3.connect(folder / FILE) as saboteur:
+        saboteur.execute("CREATE TRIGGER failing BEFORE INSERT ON image_manifests BEGIN SELECT RAISE(ABORT, 'no'); END")
+        saboteur.execute("CREATE TRIGGER failing_too BEFORE INSERT ON counters BEGIN SELECT RAISE(ABORT, 'no'); END")
+    saboteur.close()
+
+    await index.save(ALPINE, manifest(2), [], "next", now=2)
+
+    assert [str(folder / FILE) in error.cause for error in lost] == [True]
+    assert await index.tagged(ALPINE, "next") is None
+    assert await index.tagged(ALPINE, "latest") is not None
+    with pytest.raises(StorageError):  # who purges must know
+        await index.purge("group")
     await index.close()
 
 

@@ -17,6 +17,7 @@ from .writer import SHARED, image
 Start = Callable[[str, int], "subprocess.Popen[str]"]
 
 SECONDS = 90
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def start(name: str, count: int) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "tests.storage.index.writer", str(tmp_path), name, str(count)]
         writer = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
         )
         writers.append(writer)
         return writer
