@@ -4,11 +4,14 @@ import json
 import time
 import traceback
 from collections.abc import Callable
+from typing import Final
 
 from proxy_core.telemetry.exchange import Exchange
 from proxy_core.telemetry.lines import LineWriter
 
 Event = Callable[..., None]
+
+_LONGEST_TRACEBACK: Final = 1800
 
 
 class AccessLog:
@@ -52,7 +55,7 @@ class AccessLog:
     def tail(self, exchange: Exchange) -> str:
         """All of a line that does not change when the same is asked and answered again."""
         if self._readable:
-            words = [exchange.method, exchange.path, str(exchange.status), f"{exchange.sent} B"]
+            words = [exchange.method, ascii(exchange.path)[1:-1], str(exchange.status), f"{exchange.sent} B"]
             words += [word for word in (exchange.state, exchange.subject, exchange.error) if word]
             return " ".join(words)
         fields = {
@@ -80,7 +83,7 @@ def event_log(writer: LineWriter, *, readable: bool, **bound: object) -> Event:
     def log(name: str, *, error: BaseException | None = None, **fields: object) -> None:
         told = {**bound, **fields}
         if error is not None:
-            told["traceback"] = "".join(traceback.format_exception(error))
+            told["traceback"] = _end_of("".join(traceback.format_exception(error)))
         if readable:
             words = " ".join(f"{key}={value}" for key, value in told.items())
             writer.write(f"{clock.stamp(time.time())} {name} {words}\n".encode())
@@ -91,3 +94,9 @@ def event_log(writer: LineWriter, *, readable: bool, **bound: object) -> Event:
         writer.flush()  # events are few, and who reads them should not wait
 
     return log
+
+
+def _end_of(text: str) -> str:
+    """The end of a traceback, where its cause stands: as much as is one write to a pipe, however it is escaped."""
+    plain = text.encode("ascii", "backslashreplace").decode()
+    return plain if len(plain) <= _LONGEST_TRACEBACK else f"... {plain[-_LONGEST_TRACEBACK:]}"

@@ -1,6 +1,5 @@
 """A cache as the application would furnish it: real files, a real index, and an upstream that does what a test says."""
 
-import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from proxy_core.storage.folder import Folder
 from proxy_core.storage.index.migrate import migrate
 from proxy_core.storage.index.model import Index
 from proxy_core.storage.index.sql import open_index
+from tests.cache.filling.reading import until
 from tests.cache.upstream import ScriptedUpstream
 
 GIB = 1024**3
@@ -54,11 +54,7 @@ class Worker:
 
     async def settled(self, digest: Digest) -> None:
         """Wait until the fill is over: a reader has its last bytes before the file is in the store."""
-        for _ in range(6000):
-            if not self.fills.holds(digest):
-                return
-            await asyncio.sleep(0.005)
-        raise AssertionError("the fill does not end")
+        await until(lambda: not self.fills.holds(digest))
 
     async def close(self) -> None:
         await self.fills.close()

@@ -122,6 +122,9 @@ SMALL = {
 """Held back whole, so that the client can still be told."""
 
 TROUBLES = RESUMED | BROKEN_OFF | REFUSED | SMALL
+TOKENS = Bearer()
+"""What one of the upstreams wants to see."""
+
 UNKNOWN_SIZE = ("unknown-size", "unknown-size-and-wrong", "unknown-size-and-cut")
 
 
@@ -129,7 +132,7 @@ UNKNOWN_SIZE = ("unknown-size", "unknown-size-and-wrong", "unknown-size-and-cut"
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with Upstream() as cdn:
         places = {f"{name}.rig": Place() for name in (*TROUBLES, *UNKNOWN_SIZE)}
-        places["tokens.rig"] = Place(Upstream(challenge=Bearer()))
+        places["tokens.rig"] = Place(Upstream(challenge=TOKENS))
         places["cdn.rig"] = Place(settings={"private_redirects": ["127.0.0.0/8"]})
         with scene(tmp_path_factory.mktemp("blobs"), places, size=SIZE) as running:
             cdn.add("org/app", running["cdn.rig"].image, "latest")
@@ -214,15 +217,13 @@ def test_a_blob_whose_size_nobody_tells(sources: Scene, name: str) -> None:
 
 def test_an_upstream_token_that_ends_in_the_middle_is_renewed(sources: Scene) -> None:
     source = sources["tokens.rig"]
-    challenge = source.upstream._challenge
-    assert isinstance(challenge, Bearer)
     assert source.get(source.manifest()).status_code == 200
     gate = Gate(SIZE // 2)
     source.upstream.fault("blobs/*", CutAt(SIZE // 2), gate, times=1)
     with Wire(source.proxy) as wire:
         wire.send(source.blob())
         gate.wait_reached()
-        challenge.expire()
+        TOKENS.expire()
         gate.open()
         body, whole = rest_of(wire.answer())
     assert whole

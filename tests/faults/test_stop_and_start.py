@@ -1,5 +1,7 @@
 """Stops, starts, and a second server by mistake."""
 
+import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -64,7 +66,7 @@ def test_pulls_in_flight_end_and_new_ones_are_refused(sources: Scene) -> None:
         answers = [wire.ask(cold.blob()) for wire in waiting]
         slow_answer = slow.ask(warm.blob())
         gate.wait_reached()
-        proxy.process._child.terminate()
+        os.kill(proxy.process.pid, signal.SIGTERM)
         wait_for(lambda: refuses(proxy), "refusal of new connections")
         gate.open()
         for answer in [*answers, slow_answer]:

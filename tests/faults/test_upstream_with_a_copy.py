@@ -22,11 +22,12 @@ from tests.rig.faults import (
     RedirectLoop,
     Silence,
     Status,
+    WithHeaders,
     large_manifest,
     not_json,
     schema_1,
 )
-from tests.rig.images import large_image
+from tests.rig.images import digest_of, large_image
 from tests.rig.processes import wait_for
 
 pytestmark = pytest.mark.faults
@@ -47,6 +48,7 @@ STALE: dict[str, tuple[tuple[Fault, ...], str]] = {
     "eleven-mib": ((Body(large_manifest()),), "invalid"),
     "not-json": ((Body(not_json()),), "invalid"),
     "schema-1": ((Body(schema_1()),), "invalid"),
+    "lying-digest": ((WithHeaders({"Docker-Content-Digest": digest_of(b"something else")}),), "invalid"),
 }
 """Name -> what goes wrong for each request, and the word for it in Cache-Status."""
 

@@ -14,9 +14,9 @@ from tests.rig.faults import (
     Chunked,
     CloseDelimited,
     CutAt,
-    Dribble,
     Drop,
     Fault,
+    Gate,
     HugeHeaders,
     Redirect,
     RedirectLoop,
@@ -52,7 +52,7 @@ BROKEN = (502, "UNKNOWN")
 
 TROUBLES = {
     "says-nothing": Trouble((Silence(),), *OUTAGE, "did not answer in time", 5),
-    "dribbles": Trouble((Dribble(1),), *OUTAGE, "did not answer in time", 5),
+    "falls-silent": Trouble((Gate(10),), *OUTAGE, "did not answer in time", 5),
     "hangs-up": Trouble((Drop(),), *OUTAGE, "broke the connection", 5),
     "closes-at-byte-0": Trouble((CutAt(0),), *OUTAGE, "broke the connection", 5),
     "closes-at-byte-1": Trouble((CutAt(1),), *OUTAGE, "broke the connection", 5),

@@ -21,7 +21,7 @@ import pytest
 from tests.faults.scene import REPOSITORY, Place, Scene, Source, scene
 from tests.faults.wires import Wire, rest_of
 from tests.rig.faults import Delay, Dribble, Gate
-from tests.rig.images import Blob, blob, digest_of, document, noise
+from tests.rig.images import OCI_MANIFEST, Blob, Image, blob, digest_of, document, noise
 from tests.rig.processes import run, wait_for
 from tests.rig.proxy import COMMAND, scopes_in
 
@@ -240,6 +240,14 @@ class Load:
         return False
 
 
+def image_of(blobs: Sequence[Blob]) -> Image:
+    """An image of bare blobs, so that each has a size and a right to be pulled."""
+    config = blob(b"{}")
+    layers = [each.descriptor for each in blobs]
+    value = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config.descriptor, "layers": layers}
+    return Image(document(value, OCI_MANIFEST), config, tuple(blobs))
+
+
 def test_fifty_kills_under_load(tmp_path: Path) -> None:
     """Six places for workers, one of which is killed at random fifty times; whoever was served by it tries again."""
     kills, seed = 50, 7
@@ -248,19 +256,7 @@ def test_fifty_kills_under_load(tmp_path: Path) -> None:
     with scene(tmp_path, {"load.rig": PATIENT}, size=1000, settings=settings) as sources:
         source = sources["load.rig"]
         blobs = [noise(300_000 + number, seed=number) for number in range(200)]
-        config = blob(b"{}")
-        manifest = document(
-            {
-                "schemaVersion": 2,
-                "mediaType": source.image.manifest.media_type,
-                "config": config.descriptor,
-                "layers": [each.descriptor for each in blobs],
-            },
-            source.image.manifest.media_type,
-        )
-        source.upstream.contents._manifests[REPOSITORY, "many"] = manifest
-        for each in blobs:
-            source.upstream.add(REPOSITORY, each)
+        source.upstream.add(REPOSITORY, image_of(blobs), "many")
         assert source.get(source.manifest("many")).status_code == 200
         source.upstream.fault("blobs/*", Dribble(600_000))  # half a second each, so that a kill meets a fill
         load = Load(source, [*blobs, *blobs], clients=8)

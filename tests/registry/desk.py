@@ -101,6 +101,7 @@ class Desk:
         checks.close()  # nobody logs in here
         place.clock.now = time.time()  # as the registry knows it
         self.read: list[object] = []
+        self.client: Client | None = None  # who asked last
         self.hot = HotAnswers(recording.recorder, lambda image, digest: self.read.append((image, digest)))
         self.registry = Registry(
             self.house.gate,
@@ -117,6 +118,14 @@ class Desk:
         identity = Identity("users", user, {})
         return f"Bearer {self.house.pull_tokens.give(identity, images, time.time()).text}"
 
+    async def has_begun(self) -> None:
+        """Wait until who asked last has the first bytes of a body."""
+        for _ in range(3000):
+            if self.client and self.client.answer.body:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("no byte came")
+
     async def ask(
         self,
         target: str,
@@ -129,7 +138,7 @@ class Desk:
         lines = list(headers.items()) if isinstance(headers, dict) else list(headers or [])
         if token:
             lines.append(("Authorization", token))
-        client = Client(method, target, lines, leaves_after)
+        client = self.client = Client(method, target, lines, leaves_after)
         async with asyncio.timeout(PATIENCE):
             await self.registry(client.scope, client.receive, client.send)
         assert client.answer.heads == 1

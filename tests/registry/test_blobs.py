@@ -8,7 +8,7 @@ from tests.cache.conftest import Place, Worker
 from tests.cache.stream import Act, Gate, Script
 from tests.cache.upstream import ALPINE, LATEST, digest_of, manifest
 from tests.registry.conftest import Recording
-from tests.registry.desk import PATIENCE, Answer, Desk, path
+from tests.registry.desk import Answer, Desk, path
 from tests.rig.images import noise
 
 MIB = 1024 * 1024
@@ -140,8 +140,7 @@ class TestBrokenOff:
         gate = Gate()
         desk.place.upstream.script = Script(Act(cut=MIB, fault=fault, gates={MIB // 2: gate}))
         asking = asyncio.create_task(get(desk))
-        await asyncio.to_thread(gate.reached.wait, PATIENCE)
-        await asyncio.sleep(0.2)
+        await desk.has_begun()
         gate.open()
         answer = await asking
         assert (answer.status, answer.headers["content-length"]) == (200, str(SIZE))

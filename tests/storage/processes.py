@@ -1,5 +1,6 @@
 """Other processes, for what only happens between several: they run a few lines, say a word, and wait to be killed."""
 
+import os
 import select
 import subprocess
 import sys
@@ -29,8 +30,9 @@ class Process:
             [sys.executable, "-c", _PRELUDE + textwrap.dedent(code)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            bufsize=0,
         )
+        self._said = b""
 
     def __enter__(self) -> Self:
         return self
@@ -40,13 +42,23 @@ class Process:
     ) -> None:
         self.kill()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def heard(self) -> str:
         """The next word that it says; an empty one: it has ended."""
         if self._process.stdout is None:
             raise AssertionError("it has no output")
-        ready, _, _ = select.select([self._process.stdout], [], [], _PATIENCE)
-        assert ready, "it says nothing"
-        return self._process.stdout.readline().strip()
+        while b"\n" not in self._said:
+            ready, _, _ = select.select([self._process.stdout], [], [], _PATIENCE)
+            assert ready, "it says nothing"
+            piece = os.read(self._process.stdout.fileno(), 65536)
+            if not piece:
+                return ""
+            self._said += piece
+        word, _, self._said = self._said.partition(b"\n")
+        return word.decode()
 
     def kill(self) -> None:
         """End it as a crash would: SIGKILL."""

@@ -3,6 +3,7 @@ crashes in between, nothing is served that has a hole, nothing that is needed is
 """
 
 import asyncio
+import atexit
 import os
 import shutil
 import tempfile
@@ -68,6 +69,7 @@ class Process:
 def empty_storage() -> Path:
     """A prepared folder to copy: to migrate anew for each example would take most of the time."""
     directory = Path(tempfile.mkdtemp(prefix="together-"))
+    atexit.register(shutil.rmtree, directory)
     Folder(directory).prepare()
     migrate(directory)
     return directory

@@ -1,11 +1,21 @@
 """Reading as an answer to a client reads, within bounded time."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from proxy_core.cache.filling.readers import BlobReader
 
 PATIENCE: Final = 30.0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what other threads bring about."""
+    for _ in range(6000):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it does not come about")
 
 
 async def read_all(reader: BlobReader, *, offset: int = 0, end: int | None = None, piece: int = 256 * 1024) -> bytes:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.cache.conftest import Place, Worker
 from tests.cache.filling.conftest import CONTENT, HELD_BACK, MIB, Blob
-from tests.cache.filling.reading import PATIENCE, read_all
+from tests.cache.filling.reading import PATIENCE, read_all, until
 from tests.cache.stream import Act, Gate
 from tests.cache.upstream import ALPINE
 
@@ -115,7 +115,7 @@ async def test_so_many_blobs_are_fetched_at_once_and_the_rest_wait_in_turn(place
         place.upstream.push_blob(ALPINE, one.content)
     blobs[0].plays(Act(gates={0: gate, MIB: gate, 2 * MIB: gate}))
     openings = [asyncio.create_task(one.open(workers[number % 2])) for number, one in enumerate(blobs)]
-    await asyncio.to_thread(gate.reached.wait, PATIENCE)
+    await until(lambda: place.upstream.count("BLOB") == 2)
     await asyncio.sleep(0.2)
     assert place.upstream.count("BLOB") == 2
     gate.open()

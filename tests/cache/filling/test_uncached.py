@@ -13,7 +13,7 @@ from proxy_core.errors import ProxyError, UpstreamBroken
 from proxy_core.upstream import FailureKind, UpstreamFailure
 from tests.cache.conftest import Place, Worker
 from tests.cache.filling.conftest import CONTENT, HELD_BACK, MIB, Blob
-from tests.cache.filling.reading import PATIENCE, read_all, read_into
+from tests.cache.filling.reading import PATIENCE, read_all, read_into, until
 from tests.cache.stream import Act, Gate
 from tests.cache.upstream import failure
 
@@ -85,7 +85,6 @@ async def test_a_stream_that_breaks_is_an_error(blob: Blob, full: Worker) -> Non
 
 async def test_without_a_length_it_is_read_to_its_end(blob: Blob, full: Worker) -> None:
     blob.place.upstream.tells_size = False
-    blob.place.folder.blobs.path(blob.digest)
     reader = await blob.open(full)
     assert reader is not None
     assert await read_all(reader) == CONTENT
@@ -107,11 +106,7 @@ async def test_a_client_that_leaves_ends_the_stream(blob: Blob, full: Worker) ->
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
-    for _ in range(1000):
-        if blob.place.upstream.streams == 0:
-            break
-        await asyncio.sleep(0.01)
-    assert blob.place.upstream.streams == 0
+    await until(lambda: blob.place.upstream.streams == 0)
 
 
 async def test_a_client_that_leaves_before_the_upstream_answers_leaves_no_stream(blob: Blob, full: Worker) -> None:
@@ -123,11 +118,7 @@ async def test_a_client_that_leaves_before_the_upstream_answers_leaves_no_stream
     with pytest.raises(asyncio.CancelledError):
         await opening
     gate.open()
-    for _ in range(1000):
-        if blob.place.upstream.streams == 0:
-            break
-        await asyncio.sleep(0.01)
-    assert blob.place.upstream.streams == 0
+    await until(lambda: blob.place.upstream.streams == 0)
 
 
 class TestDiskFullInTheMiddle:
