@@ -49,6 +49,7 @@ _LOOK_FOR_PURGES: Final = 0.4  # seconds; every worker knows of a purge within o
 _SETTLE: Final = 1.0
 _FLUSH_LOGS: Final = 0.2
 _FLUSH_READS: Final = 5.0
+_CLEAN_SPOOL: Final = 3600.0
 
 
 class App:
@@ -126,7 +127,7 @@ async def open_app(settings: Settings, *, metrics_folder: Path, readable_logs: b
         gate = Gate(sources, tokens, settings)
         registry = Registry(gate, manifests, blobs, listings, hot, recorder, settings)
         login = Login(TokenEndpoint(sources, tokens, settings), recorder, settings)
-        purges = PurgeWatch(index, (hot.forget, manifests.forget, blobs.forget))
+        purges = PurgeWatch(index, (hot.forget, manifests.forget, blobs.forget, listings.forget))
 
         async def settle() -> None:
             hot.settle()
@@ -150,12 +151,16 @@ async def open_app(settings: Settings, *, metrics_folder: Path, readable_logs: b
         async def storage_writable() -> None:
             folder.check()
 
+        async def clean_spool() -> None:
+            await asyncio.to_thread(folder.spool.clean)
+
         chores = (
             Chore("look for purges", _LOOK_FOR_PURGES, purges.look),
             Chore("settle", _SETTLE, settle),
             Chore("flush logs", _FLUSH_LOGS, flush_logs),
             Chore("flush reads", _FLUSH_READS, reads.flush),
             Chore("count stored bytes", _FLUSH_READS, count_stored),
+            Chore("clean the spool", _CLEAN_SPOOL, clean_spool),
         )
 
         def chore_failed(name: str, error: Exception) -> None:

@@ -1,7 +1,7 @@
 """Which bytes to serve for a blob: the stored ones, the growing ones, or, where nothing can be kept, the upstream's."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -81,7 +81,7 @@ class Blobs:
             if stored := await self._store.open(digest):
                 self._read(digest)
                 return OpenBlob(stored, State.HIT, kept=True)
-            async with self._asking(image, digest) as source:
+            async with self._asking(image, digest, joining=self._fills.holds(digest)) as source:
                 reader = await self._fills.open(
                     order,
                     source,
@@ -129,17 +129,19 @@ class Blobs:
         return size
 
     @asynccontextmanager
-    async def _asking(self, image: Image, digest: Digest) -> AsyncIterator[BlobUpstream]:
+    async def _asking(self, image: Image, digest: Digest, *, joining: bool = False) -> AsyncIterator[BlobUpstream]:
         """The upstream, to be asked for a blob; it fails as a client is told it.
 
         Blobs have a pause of their own: Docker Hub's limit counts manifests, and blobs go on.
+
+        :param joining: somebody asked it already; to join him asks it nothing, so no pause counts.
         """
         absent = self._absent.get((image, digest))
         if absent and self._clock() < absent[0]:
             raise absent[1].with_traceback(None)  # it is raised again and again
         upstream = image.repository.upstream
         try:
-            async with self._pauses.asking(f"{upstream} blobs"):
+            async with nullcontext() if joining else self._pauses.asking(f"{upstream} blobs"):
                 yield self._sources[upstream]
         except UpstreamFailure as failure:
             error = as_answer(failure, image.repository, digest, blob=True)

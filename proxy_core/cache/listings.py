@@ -83,6 +83,10 @@ class Listings:
 
         return await self._flights.join((image, key), lambda: self._look(image, key, digest, ask))
 
+    def forget(self) -> None:
+        """Something was purged: what is remembered does not count any more."""
+        self._absent.clear()
+
     async def close(self) -> None:
         await self._flights.close()
 

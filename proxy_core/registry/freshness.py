@@ -20,23 +20,25 @@ def freshness_headers(
     :param confirmed_at: when the upstream last said so (seconds since the epoch); ``None``: it needs no confirming.
     :param kept: whether the bytes are in the cache now, or will be.
     """
-    headers = {"Cache-Status": _status(state, trouble, kept)}
+    age = 0 if confirmed_at is None else max(0, int(now - confirmed_at))
+    headers = {"Cache-Status": _status(state, age, trouble, kept)}
     if confirmed_at is not None and state in (State.HIT, State.STALE):
-        headers["Age"] = str(max(0, int(now - confirmed_at)))
+        headers["Age"] = str(age)
     if trouble:
         text = f"The upstream failed, and this is the copy from its last confirmation: {trouble.cause}"
         headers["Warning"] = f'299 - "{_quotable(text)[:_LONGEST_WARNING]}"'
     return encoded(headers)
 
 
-def _status(state: State, trouble: Trouble | None, kept: bool) -> str:
+def _status(state: State, age: int, trouble: Trouble | None, kept: bool) -> str:
+    """``hit`` and ``fwd`` exclude each other: either the cache alone answered, or the upstream was asked."""
     if state is State.HIT:
         return f"{_CACHE}; hit"
     if state is State.STALE:
         detail = f'; detail="{_quotable(trouble.kind)}"' if trouble else ""
-        return f"{_CACHE}; hit; fwd=stale{detail}"
+        return f"{_CACHE}; hit; ttl=-{age}{detail}"
     if state is State.REVALIDATED:
-        return f"{_CACHE}; hit; fwd=stale; fwd-status=200"
+        return f"{_CACHE}; fwd=stale; fwd-status=200"
     return f"{_CACHE}; fwd=uri-miss" + ("; stored" if kept else "")
 
 

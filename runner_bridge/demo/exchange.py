@@ -36,8 +36,6 @@ class Exchange:
         parameters = [part.strip() for part in self.cache_status.split(";")[1:]]
         if not parameters:
             return ""
-        if "hit" not in parameters:
-            return "miss"
-        if "fwd=stale" not in parameters:
-            return "hit"
-        return "confirmed" if "fwd-status=200" in parameters else "stale"
+        if "hit" in parameters:
+            return "stale" if any(parameter.startswith("ttl=-") for parameter in parameters) else "hit"
+        return "confirmed" if "fwd=stale" in parameters else "miss"

@@ -110,7 +110,7 @@ class TestFacts:
         stale = act(facts, "stale")
         assert stale["upstream"] == []
         assert stale["client"][2]["warning"].startswith("299 ")
-        assert "fwd=stale" in stale["client"][2]["cache_status"]
+        assert "hit; ttl=-" in stale["client"][2]["cache_status"]
         assert stale["client_bytes"] == act(facts, "warm")["client_bytes"]
 
     def test_the_quota_counts_the_two_manifests_that_were_fetched(self, facts: Facts) -> None:
