@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -60,14 +60,13 @@ class App:
         self._login = login
         self._others = others
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         path = scope["raw_path"]
         if path.startswith(b"/v2/") or path == b"/v2":
-            await self._registry(scope, receive, send)
-        elif path == b"/jwt/auth":
-            await self._login(scope, receive, send)
-        else:
-            await self._others(scope, receive, send)
+            return self._registry(scope, receive, send)
+        if path == b"/jwt/auth":
+            return self._login(scope, receive, send)
+        return self._others(scope, receive, send)
 
 
 @asynccontextmanager

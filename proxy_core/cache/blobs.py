@@ -13,7 +13,7 @@ from proxy_core.cache.manifests import ABSENT_FOR, State
 from proxy_core.cache.memory import Memory
 from proxy_core.cache.pauses import Pauses
 from proxy_core.errors import RegistryError
-from proxy_core.reference import Digest, Image
+from proxy_core.reference import Digest, Image, Repository
 from proxy_core.settings import Upstream
 from proxy_core.storage.blobs.filesystem import FilesystemBlobs
 from proxy_core.storage.index.model import Index
@@ -39,6 +39,28 @@ class OpenBlob:
     reader: BlobReader
     state: State
     kept: bool  # false: it is passed through, since it can not be kept
+
+
+class _Told:
+    """A reader of bytes that are still to come, whose failures are told as a client is to hear them."""
+
+    def __init__(self, reader: BlobReader, repository: Repository, digest: Digest) -> None:
+        self._reader = reader
+        self._repository = repository
+        self._digest = digest
+
+    @property
+    def size(self) -> int | None:
+        return self._reader.size
+
+    async def read(self, offset: int, length: int) -> bytes:
+        try:
+            return await self._reader.read(offset, length)
+        except UpstreamFailure as failure:
+            raise as_answer(failure, self._repository, self._digest, blob=True) from failure
+
+    def close(self) -> None:
+        self._reader.close()
 
 
 class Blobs:
@@ -89,7 +111,8 @@ class Blobs:
                     stall=_STALL_READS * source.settings.timeouts.read,
                 )
             if reader is not None:
-                return OpenBlob(reader, State.MISS, kept=isinstance(reader, FillingBlob))
+                told = _Told(reader, image.repository, digest)
+                return OpenBlob(told, State.MISS, kept=isinstance(reader, FillingBlob))
 
     async def size(self, image: Image, digest: Digest) -> tuple[int | None, State]:
         """The blob's size in bytes, without fetching it, and whether it is here; ``None``: the upstream does not say.

@@ -66,7 +66,9 @@ class Registry:
         client = scope["client"][0] if not self._trusted else self._client(scope)
         key = self._hot.key(scope)
         if hot := self._hot.get(key, started):
-            await self._hot.give(hot, client, started, send)
+            await send(hot.start)
+            await send(hot.body)
+            self._hot.given(hot, client, started)
             return
         exchange = self._recorder.begin(scope, client)
         try:

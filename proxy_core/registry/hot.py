@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from proxy_core.reference import Digest, Image
-from proxy_core.registry.replies import Reply, Send
+from proxy_core.registry.replies import Reply
 from proxy_core.telemetry.exchange import Exchange
 from proxy_core.telemetry.recorder import Recorder
 
@@ -62,9 +62,8 @@ class HotAnswers:
         del self._answers[key]
         return None
 
-    async def give(self, answer: HotAnswer, client: str, started: float, send: Send) -> None:
-        await send(answer.start)
-        await send(answer.body)
+    def given(self, answer: HotAnswer, client: str, started: float) -> None:
+        """Take down that the answer was given once more."""
         answer.times += 1
         recorder = self._recorder
         recorder.access_log.line(recorder.request_id(), client, started, answer.log_tail)

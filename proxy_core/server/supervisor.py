@@ -5,14 +5,11 @@ is filled again after a pause that grows while its workers die young, and the ot
 """
 
 import contextlib
-import hashlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,17 +17,17 @@ from pathlib import Path
 from typing import IO, Final
 
 from proxy_core.errors import ConfigurationError
+from proxy_core.server.metrics_folder import metrics_folder
 from proxy_core.server.orders import Orders, write_orders
 from proxy_core.settings import Server, Settings
 from proxy_core.storage.folder import Folder
 from proxy_core.telemetry.lines import LineWriter
 from proxy_core.telemetry.logs import Event, event_log
-from proxy_core.telemetry.metrics import forget_process, prepare_folder
+from proxy_core.telemetry.metrics import forget_process
 
 _FIRST_PAUSE: Final = 0.1  # seconds before a worker that died is replaced; doubled while its successors die young
 _LONGEST_PAUSE: Final = 10.0
 _YOUNG: Final = 10.0
-_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 # glibc's allocator for workers: few heaps, or what a fill gave back stays with its thread; pieces of bodies from the
 # heap, which is kept for the next ones; and what is larger (a login's 19 MiB) given back to the system at once.
 _MALLOC: Final = {
@@ -53,8 +50,8 @@ def serve(settings: Settings) -> int:
     lock = folder.serve()
     try:
         _check_address(settings.server)
-        with _signals_kept(), _metrics_folder(settings.storage.directory) as metrics_folder:
-            supervisor = _Supervisor(settings, metrics_folder)
+        with _signals_kept(), metrics_folder() as folder_of_metrics:
+            supervisor = _Supervisor(settings, folder_of_metrics)
             try:
                 supervisor.start()  # to load their code takes the workers longer than what is done here meanwhile
                 _prepare(folder)
@@ -223,22 +220,3 @@ def _signals_kept() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def _metrics_folder(storage: Path) -> Iterator[Path]:
-    """A folder for the numbers of all processes of this run: in memory where that can be had, so that neither a slow
-    nor a full disk is in their way. Its name follows from the storage folder's, so what a run left that was killed is
-    removed by the next."""
-    name = f"runner-bridge-metrics-{hashlib.sha256(os.fsencode(storage.resolve())).hexdigest()[:16]}"
-    folder = (_MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())) / name
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        folder.mkdir(mode=0o700)
-    except FileExistsError:  # somebody else's
-        folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
-    try:
-        prepare_folder(folder)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -23,7 +23,9 @@ class LineWriter:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._piece = _FILE_BUF if stat.S_ISREG(os.fstat(fd).st_mode) else _PIPE_BUF
-        self._lines: deque[bytes] = deque()
+        self._batch: list[bytes] = []  # whole lines that will be one piece
+        self._size = 0  # bytes of the batch
+        self._pieces: deque[bytes] = deque()  # for the thread
         self._taken = 0  # bytes, by who logs
         self._done = 0  # bytes, by the thread
         self._closing = False
@@ -34,41 +36,45 @@ class LineWriter:
 
     def write(self, line: bytes) -> None:
         """Take a line, with its line end. Always from the same thread."""
-        waiting = self._taken - self._done
-        if waiting > _MOST:
-            self.dropped += 1
-            return
-        self._lines.append(line)
-        self._taken += len(line)
-        if waiting > _ENOUGH:
-            self._wake.set()
+        if self._size + len(line) > self._piece:
+            self._hand_over()
+        self._batch.append(line)
+        self._size += len(line)
 
     def flush(self) -> None:
         """Have what waits written soon."""
+        self._hand_over()
         self._wake.set()
 
     def close(self) -> None:
         """Write what waits, if somebody takes it in a moment."""
+        self._hand_over()
         self._closing = True
         self._wake.set()
         self._thread.join(_PATIENCE)
 
+    def _hand_over(self) -> None:
+        """The thread gets pieces, not lines: the less it does, the less it competes for the interpreter."""
+        if not self._batch:
+            return
+        waiting = self._taken - self._done
+        if waiting > _MOST:
+            self.dropped += len(self._batch)
+        else:
+            self._pieces.append(b"".join(self._batch))
+            self._taken += self._size
+        self._batch.clear()
+        self._size = 0
+        if waiting > _ENOUGH:
+            self._wake.set()
+
     def _run(self) -> None:
-        while not (self._closing and not self._lines):
+        while not (self._closing and not self._pieces):
             self._wake.wait()
             if not self._closing:
                 self._wake.clear()
-            while self._lines:
-                self._put(self._next_piece())
-
-    def _next_piece(self) -> bytes:
-        """As many whole lines as make one write."""
-        lines = [self._lines.popleft()]
-        size = len(lines[0])
-        while self._lines and size + len(self._lines[0]) <= self._piece:
-            lines.append(self._lines.popleft())
-            size += len(lines[-1])
-        return b"".join(lines)
+            while self._pieces:
+                self._put(self._pieces.popleft())
 
     def _put(self, piece: bytes) -> None:
         self._done += len(piece)

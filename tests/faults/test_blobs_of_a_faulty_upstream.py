@@ -121,6 +121,22 @@ SMALL = {
 }
 """Held back whole, so that the client can still be told."""
 
+UNCACHED: dict[str, tuple[tuple[Fault, ...], Outcome]] = {
+    "sound": ((), "right"),
+    "no-length": ((Chunked(),), "right"),
+    "until-the-end": ((CloseDelimited(),), "right"),
+    "never-a-byte": ((CutAt(0),), 503),
+    "closes-at-half": ((CutAt(0.5),), "short"),
+    "closes-at-last": ((CutAt(-1),), "short"),
+    "wrong-first-byte": ((WrongByte(0),), "short"),
+    "wrong-last-byte": ((WrongByte(-1),), "short"),
+    "wrong-without-length": ((Chunked(), WrongByte(-1)), "short"),
+    "too-many": ((Lengthened(1000),), "short"),
+    "too-few": ((Shortened(1000),), "short"),
+    "status-500": ((Status(500),), 503),
+}
+"""What each client of a proxy without room gets."""
+
 TROUBLES = RESUMED | BROKEN_OFF | REFUSED | SMALL
 TOKENS = Bearer()
 """What one of the upstreams wants to see."""
@@ -140,6 +156,14 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             cdn.fault("blobs/*", CutAt(0.5), times=1)
             cdn.fault("blobs/*", Status(403), times=1)
             yield running
+
+
+@pytest.fixture(scope="module")
+def uncached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    places = {f"{name}.rig": Place() for name in UNCACHED}
+    settings = {"storage": {"min_free": "900TiB"}}
+    with scene(tmp_path_factory.mktemp("uncached"), places, size=SIZE, settings=settings) as running:
+        yield running
 
 
 def plan(source: Source, trouble: Trouble) -> None:
@@ -213,6 +237,22 @@ def test_a_blob_whose_size_nobody_tells(sources: Scene, name: str) -> None:
     source.upstream.fault("blobs/*", Chunked(), *wrong.get(name, ()))
     assert_outcome(source, "short" if name in wrong else "right")
     assert_right_next_time(source)
+
+
+@pytest.mark.parametrize("name", UNCACHED)
+def test_a_blob_that_can_not_be_kept(uncached: Scene, name: str) -> None:
+    """There is no room: each client has a stream of his own, and the same promise."""
+    source, (faults, outcome) = uncached[f"{name}.rig"], UNCACHED[name]
+    assert source.get(source.manifest()).status_code == 200
+    source.upstream.fault("blobs/*", *faults, method="GET")
+    assert_outcome(source, outcome)
+    source.upstream.heal()
+    deadline = time.monotonic() + 20
+    while (answer := source.get(source.blob())).status_code != 200:
+        assert time.monotonic() < deadline, answer.text
+        time.sleep(0.2)
+    assert digest_of(answer.content) == source.layer.digest
+    assert source.stored() is None
 
 
 def test_an_upstream_token_that_ends_in_the_middle_is_renewed(sources: Scene) -> None:

@@ -2,11 +2,14 @@
 
 import resource
 import socket
+import ssl
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 
 import pytest
+import trustme
 
 from tests.faults.scene import REPOSITORY, Place, Scene, Source, scene
 from tests.faults.wires import Wire, rest_of
@@ -125,6 +128,23 @@ def test_many_half_open_requests(source: Source) -> None:
         for _ in range(20):
             with Wire(source.proxy) as wire:
                 assert digest_of(wire.ask(source.blob()).read()) == source.layer.digest
+
+
+def test_many_half_open_handshakes(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "certificate.pem")
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    files = {"certificate_file": str(tmp_path / "certificate.pem"), "key_file": str(tmp_path / "key.pem")}
+    with Proxy(tmp_path / "proxy", {"server": {"tls": files}}, trust=trust) as proxy, ExitStack() as stack:
+        for number in range(300):
+            connection = socket.create_connection(("127.0.0.1", proxy.port), timeout=10)
+            stack.enter_context(closing(connection))
+            connection.sendall(NONSENSE["tls"][: number % 50])
+        for _ in range(10):
+            assert proxy.client.http.get("/v2/", headers={"Connection": "close"}).status_code == 401
 
 
 def test_a_body_that_is_promised_and_never_sent(source: Source) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from proxy_core.server.metrics_folder import metrics_folder
 from proxy_core.telemetry.metrics import prepare_folder
 from tests.faults.disks import Ballast, BreakableDisk, breakable_disk, small_disk
 from tests.faults.scene import REPOSITORY, Place, Scene, Source, scene
@@ -138,6 +139,21 @@ def test_what_is_counted_kills_nobody_on_a_full_disk(tmp_path: Path) -> None:
         late = run((sys.executable, "-c", COUNTING, disk))
         assert late.returncode == 1  # not killed: told
         assert "There is no room for the metrics" in late.stderr
+
+
+def test_what_a_killed_server_leaves_in_memory_is_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("proxy_core.server.metrics_folder._MEMORY", tmp_path)
+    left, others = tmp_path / "runner-bridge-metrics-left", tmp_path / "someone-elses"
+    for folder in (left, others):
+        folder.mkdir()
+        (folder / "lock").touch()
+        os.utime(folder, (0, 0))
+    with metrics_folder() as running:
+        assert sorted(tmp_path.iterdir()) == sorted([others, running])
+        os.utime(running, (0, 0))
+        with metrics_folder() as second:  # does not take what another one uses
+            assert sorted(tmp_path.iterdir()) == sorted([others, running, second])
+    assert sorted(tmp_path.iterdir()) == [others]
 
 
 def test_when_the_cache_is_as_large_as_it_may_be_pulls_go_on(tmp_path: Path) -> None:

@@ -248,6 +248,7 @@ def image_of(blobs: Sequence[Blob]) -> Image:
     return Image(document(value, OCI_MANIFEST), config, tuple(blobs))
 
 
+@pytest.mark.timeout(240)  # on a busy machine each new worker takes seconds
 def test_fifty_kills_under_load(tmp_path: Path) -> None:
     """Six places for workers, one of which is killed at random fifty times; whoever was served by it tries again."""
     kills, seed = 50, 7

@@ -49,7 +49,9 @@ class Answers:
 
         answer = self.hot.get(self.hot.key(scope), NOW)
         assert answer is not None
-        await self.hot.give(answer, "192.0.2.8", NOW, send)
+        await send(answer.start)
+        await send(answer.body)
+        self.hot.given(answer, "192.0.2.8", NOW)
         return sent
 
 
