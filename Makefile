@@ -24,7 +24,7 @@ demo: $(VENV)/.installed-proxy
 # ARGS: more arguments for pytest, e.g. make test ARGS='-k settings'
 test: $(VENV)/.installed-dev
 	ci/install-clients.sh
-	$(VENV)/bin/pytest $(ARGS)
+	$(VENV)/bin/pytest -n 2 $(ARGS)
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check

@@ -16,7 +16,7 @@ from proxy_core.access.users import Users
 from proxy_core.cache.blobs import Blobs
 from proxy_core.cache.filling.fill import Fill
 from proxy_core.cache.filling.fills import Fills
-from proxy_core.cache.filling.leader import NoRoom
+from proxy_core.cache.filling.source import NoRoom
 from proxy_core.cache.housekeeping import Chore, PurgeWatch, keep_house
 from proxy_core.cache.listings import Listings
 from proxy_core.cache.manifests import Manifests

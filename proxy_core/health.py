@@ -85,7 +85,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 
 async def _fault(request: Request, error: Exception) -> Response:
-    cause = error.cause if isinstance(error, ProxyError) else "This proxy has a fault."
+    cause = "This proxy has a fault."
     return _error(request, 500, "UNKNOWN", cause, {"cause": cause, "next": "Tell the operator."})
 
 

@@ -7,8 +7,8 @@ from typing import Final, Protocol
 
 from proxy_core.cache.failures import as_answer
 from proxy_core.cache.filling.fills import Fills
-from proxy_core.cache.filling.leader import BlobSource, Order
 from proxy_core.cache.filling.readers import BlobReader, FillingBlob
+from proxy_core.cache.filling.source import BlobSource, Order
 from proxy_core.cache.manifests import ABSENT_FOR, State
 from proxy_core.cache.memory import Memory
 from proxy_core.cache.pauses import Pauses

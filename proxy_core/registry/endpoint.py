@@ -193,10 +193,13 @@ class Registry:
         await write(reply, exchange.method, send)
 
     def _unexpected(self, error: Exception, exchange: Exchange) -> Reply:
-        """A fault of ours: what it was stands in the log, under the id that the client is shown."""
-        cause = error.cause if isinstance(error, ProxyError) else "This proxy has a fault."
-        exchange.error, exchange.detail = "UNKNOWN", cause
-        told = UpstreamBroken(cause, f"Tell the operator: request {exchange.request_id}.", status=500)
+        """A fault of ours: what it was stands in the log, under the id that the client is shown. What the storage says
+        names files of this machine, so it is for the operator alone."""
+        exchange.error = "UNKNOWN"
+        exchange.detail = error.cause if isinstance(error, ProxyError) else type(error).__name__
+        told = UpstreamBroken(
+            "This proxy has a fault.", f"Tell the operator: request {exchange.request_id}.", status=500
+        )
         return error_reply(told, exchange.request_id)
 
     def _client(self, scope: dict[str, Any]) -> str:

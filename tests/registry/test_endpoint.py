@@ -192,19 +192,16 @@ class TestTrouble:
         assert (entry["status"], entry["error"]) == (429, "TOOMANYREQUESTS")
 
     @pytest.mark.parametrize(
-        ("fault", "cause"),
-        [
-            (RuntimeError("secret"), "This proxy has a fault."),
-            (StorageError("The index is damaged.", "Restore it."), "The index is damaged."),
-        ],
+        "fault", [RuntimeError("secret"), StorageError("/secret/index is damaged.", "Restore it.")]
     )
-    async def test_a_fault_of_ours_is_said_without_its_inside(self, desk: Desk, fault: Exception, cause: str) -> None:
+    async def test_a_fault_of_ours_is_said_without_its_inside(self, desk: Desk, fault: Exception) -> None:
         def fail(_: str) -> None:
             raise fault
 
         desk.place.upstream.meanwhile = fail
         answer = await desk.ask(TAG, token=desk.token(ALPINE))
-        assert (answer.status, answer.error["code"], answer.error["message"]) == (500, "UNKNOWN", cause)
+        assert (answer.status, answer.error["code"]) == (500, "UNKNOWN")
+        assert answer.error["message"] == "This proxy has a fault."
         assert answer.error["detail"]["request_id"] in answer.error["detail"]["next"]
         assert b"secret" not in answer.body
 

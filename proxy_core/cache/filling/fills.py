@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from proxy_core.cache.filling.fill import Fill
-from proxy_core.cache.filling.leader import BlobSource, Leader, NoRoom, Order
+from proxy_core.cache.filling.leader import Leader
 from proxy_core.cache.filling.readers import BlobReader, FillingBlob, PassedThrough
+from proxy_core.cache.filling.source import BlobSource, NoRoom, Order
 from proxy_core.reference import Digest
 from proxy_core.storage.blobs.filesystem import FilesystemBlobs
 from proxy_core.storage.blobs.room import Room

@@ -2,17 +2,15 @@
 
 import contextlib
 import errno
-import hashlib
 import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Protocol
 
+from proxy_core.cache.filling.hashing import Hashing
+from proxy_core.cache.filling.refusals import broken, contradictory, misplaced, too_large, too_long, wrong_digest
+from proxy_core.cache.filling.source import Aborted, BlobSource, ByteStream, NoRoom, Order
 from proxy_core.errors import StorageError
-from proxy_core.reference import Digest
 from proxy_core.storage.blobs.filesystem import FilesystemBlobs
 from proxy_core.storage.blobs.room import Room
 from proxy_core.storage.blobs.spool import Partial, Spool
@@ -23,43 +21,6 @@ _NEWS_BYTES = 256 * 1024  # readers are told of growth when so much has come,
 _NEWS_SECONDS = 0.005  # or after so long
 _PATIENCE = 4  # attempts in a row that bring nothing
 _BACKOFF = 0.2  # seconds; doubled each time
-
-
-class ByteStream(Protocol):
-    """The bytes of a blob as they come: what :class:`proxy_core.upstream.BlobStream` is."""
-
-    @property
-    def start(self) -> int: ...
-
-    @property
-    def total(self) -> int | None: ...
-
-    def readinto(self, buffer: memoryview) -> int: ...
-
-    def abort(self) -> None: ...
-
-
-class BlobSource(Protocol):
-    """Where a blob comes from. Called in a thread."""
-
-    def open_blob(self, path: str, digest: Digest, offset: int = 0) -> AbstractContextManager[ByteStream]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A blob to fetch: from which repository, and its size where a manifest says it."""
-
-    digest: Digest
-    path: str
-    size: int | None
-
-
-class NoRoom(Exception):
-    """The blob can not be kept here: no space, or a disk that takes no writes. It can still be passed through."""
-
-
-class Aborted(Exception):
-    """The process stops; what was filled so far stays for the next one."""
 
 
 class Leader:
@@ -125,10 +86,10 @@ class Leader:
             return self._download(None)
         except _Contradiction as error:
             self._spool.discard(digest)
-            raise _contradictory(digest) from error
+            raise contradictory(digest) from error
 
     def _download(self, partial: Partial | None) -> int:
-        hashing: _Hashing | None = None
+        hashing: Hashing | None = None
         failures, ranged = 0, True
         try:
             while True:
@@ -149,7 +110,7 @@ class Leader:
                         end = self._copy(stream, partial, offset, hashing)
                     if partial.total is None or end == partial.total:
                         return self._finish(partial, hashing, end)
-                    raise _broken(self._order.digest, f"ended after {end} of {partial.total} bytes")
+                    raise broken(self._order.digest, f"ended after {end} of {partial.total} bytes")
                 except UpstreamFailure as failure:
                     if self._aborted.is_set():
                         raise Aborted from failure
@@ -181,8 +142,8 @@ class Leader:
         if self._aborted.is_set():
             raise Aborted
 
-    def _hash(self, partial: Partial, size: int) -> "_Hashing":
-        hashing = _Hashing(partial.fd, self._order.digest.algorithm)
+    def _hash(self, partial: Partial, size: int) -> Hashing:
+        hashing = Hashing(partial.fd, self._order.digest.algorithm)
         hashing.advance(size)
         return hashing
 
@@ -191,12 +152,12 @@ class Leader:
             raise NoRoom(refusal)
         return self._spool.create(self._order.digest, total)
 
-    def _copy(self, stream: ByteStream, partial: Partial, offset: int, hashing: "_Hashing") -> int:
+    def _copy(self, stream: ByteStream, partial: Partial, offset: int, hashing: Hashing) -> int:
         """Append the stream's bytes from ``offset`` on. Returns how long the file is then."""
         if partial.total is not None and stream.total not in (None, partial.total):
             raise _Contradiction
         if stream.start > offset:
-            raise _misplaced(self._order.digest)
+            raise misplaced(self._order.digest)
         buffer = memoryview(bytearray(_BUFFER))
         position = stream.start
         told_size, told_at = offset, 0.0
@@ -211,9 +172,9 @@ class Leader:
                 chunk = chunk[known:]
                 position += known
             if position + len(chunk) > self._max_size:
-                raise _too_large(self._order.digest, self._max_size)
+                raise too_large(self._order.digest, self._max_size)
             if partial.total is not None and position + len(chunk) > partial.total:
-                raise _too_long(self._order.digest, partial.total)
+                raise too_long(self._order.digest, partial.total)
             _write(partial.fd, chunk, position)
             position += len(chunk)
             hashing.advance(position)
@@ -223,15 +184,9 @@ class Leader:
                 self._grown()
         return position
 
-    def _finish(self, partial: Partial, hashing: "_Hashing", size: int) -> int:
+    def _finish(self, partial: Partial, hashing: Hashing, size: int) -> int:
         if hashing.digest(size) != self._order.digest.hex:
-            raise UpstreamFailure(
-                kind=FailureKind.INVALID,
-                status=None,
-                reason="digest_mismatch",
-                cause=f"The upstream sent other bytes than {self._order.digest} stands for.",
-                fix="Nothing was kept. Pull again; if it stays, the upstream's copy is damaged.",
-            )
+            raise wrong_digest(self._order.digest)
         partial.seal()
         self._grown()
         return self._commit(partial)
@@ -251,106 +206,9 @@ class _Contradiction(Exception):
     """The upstream contradicts what it sent before."""
 
 
-class _Hashing:
-    """A thread that hashes the growing file by reading it: its memory is flat, and the network never waits for it."""
-
-    def __init__(self, fd: int, algorithm: str) -> None:
-        self._fd = os.dup(fd)
-        self._hasher = hashlib.new(algorithm)
-        self._size = 0
-        self._last = False
-        self._news = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="hash", daemon=True)
-        self._thread.start()
-
-    def advance(self, size: int) -> None:
-        self._size = size
-        self._news.set()
-
-    def digest(self, size: int) -> str:
-        """The hash of the whole file; waits until it is done."""
-        self._size, self._last = size, True
-        self._news.set()
-        self._thread.join()
-        return self._hasher.hexdigest()
-
-    def stop(self) -> None:
-        self._last = True
-        self._size = 0
-        self._news.set()
-        self._thread.join()
-        os.close(self._fd)
-
-    def _run(self) -> None:
-        buffer = memoryview(bytearray(_BUFFER))
-        done = 0
-        while True:
-            self._news.wait()
-            self._news.clear()
-            last = self._last
-            while done < self._size:
-                count = os.preadv(self._fd, (buffer[: min(_BUFFER, self._size - done)],), done)
-                if not count:
-                    return  # the file was cut beneath us: the digest will not be right
-                self._hasher.update(buffer[:count])
-                done += count
-            if last:
-                return
-
-
 def _write(fd: int, chunk: memoryview, position: int) -> None:
     while chunk:
         written = os.pwrite(fd, chunk, position)
         if not written:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         chunk, position = chunk[written:], position + written
-
-
-def _broken(digest: Digest, what: str) -> UpstreamFailure:
-    return UpstreamFailure(
-        kind=FailureKind.OUTAGE,
-        status=None,
-        reason="short_body",
-        cause=f"The upstream's stream of {digest} {what}.",
-        fix="Pull again in a moment.",
-    )
-
-
-def _misplaced(digest: Digest) -> UpstreamFailure:
-    return UpstreamFailure(
-        kind=FailureKind.INVALID,
-        status=None,
-        reason="bad_range",
-        cause=f"The upstream sent another part of {digest} than it was asked for.",
-        fix="Pull again; if it stays, the upstream is damaged.",
-    )
-
-
-def _too_long(digest: Digest, total: int) -> UpstreamFailure:
-    return UpstreamFailure(
-        kind=FailureKind.INVALID,
-        status=None,
-        reason="too_long",
-        cause=f"The upstream sends more than the {total} bytes that {digest} has.",
-        fix="Nothing was kept. Pull again; if it stays, the upstream's copy is damaged.",
-    )
-
-
-def _contradictory(digest: Digest) -> UpstreamFailure:
-    return UpstreamFailure(
-        kind=FailureKind.INVALID,
-        status=None,
-        reason="contradictory",
-        cause=f"The upstream sends other bytes for {digest} each time it is asked.",
-        fix="Nothing was kept. Pull again; if it stays, the upstream is damaged.",
-    )
-
-
-def _too_large(digest: Digest, limit: int) -> UpstreamFailure:
-    return UpstreamFailure(
-        kind=FailureKind.INVALID,
-        status=None,
-        reason="too_large",
-        cause=f"The blob {digest} is larger than the {limit} bytes that max_blob allows.",
-        fix="Raise max_blob of the upstream in the configuration if the image really is that large.",
-    )

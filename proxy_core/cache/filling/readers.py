@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from typing import Protocol
 
 from proxy_core.cache.filling.fill import HELD_BACK, Fill
-from proxy_core.cache.filling.leader import BlobSource, ByteStream, NoRoom, Order
+from proxy_core.cache.filling.source import BlobSource, ByteStream, NoRoom, Order
 from proxy_core.errors import ProxyError, UpstreamBroken
 from proxy_core.reference import Digest
 from proxy_core.storage.blobs.filesystem import read_file

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from proxy_core.cache.filling import leader
-from proxy_core.cache.filling.leader import Order
 from proxy_core.cache.filling.readers import BlobReader
+from proxy_core.cache.filling.source import Order
 from proxy_core.reference import Digest
 from tests.cache.conftest import GIB, Place, Worker
 from tests.cache.stream import Act, Script

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from proxy_core.cache.filling.leader import NoRoom
 from proxy_core.cache.filling.readers import FillingBlob, PassedThrough
+from proxy_core.cache.filling.source import NoRoom
 from proxy_core.errors import ProxyError, UpstreamBroken
 from proxy_core.upstream import FailureKind, UpstreamFailure
 from tests.cache.conftest import Place, Worker
