@@ -33,6 +33,7 @@ def main() -> int:
     WORK.mkdir(exist_ok=True)
     servers, skipped = _servers(options)
     scale = _scale(options)
+    machine.touch_memory()
     with (
         tempfile.TemporaryDirectory(prefix="run-", dir=options.work or WORK) as folder,
         prepared(Path(folder), servers, scale) as bench,

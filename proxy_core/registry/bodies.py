@@ -1,6 +1,7 @@
 """Sending the bytes of blobs: in pieces, to clients that may leave, within bounded memory."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,8 @@ _ALL_TOGETHER: Final = 4 * 1024 * 1024
 #: After so many pieces the others have their turn, and it is heard whether the client has left: sending to one who has
 #: takes no time at all.
 _TURN: Final = 8
+#: A client that took so many seconds for a piece gets small ones: what waits for it waits in memory.
+_SLOW: Final = 0.05
 #: A body of a stored blob up to this size is sent without listening for the client: it is over before that would pay.
 _SHORT: Final = 4 * 1024 * 1024
 
@@ -77,9 +80,9 @@ class Bodies:
 
     async def _pump(self, head: Head, reader: BlobReader, span: Span, send: Send, sent: Sent) -> None:
         offset, end = span.start, span.end
-        pieces = 0
+        pieces, slow = 0, False
         while end is None or offset < end:
-            piece = self._piece()
+            piece = _SMALLEST if slow else self._piece()
             chunk = await reader.read(offset, piece if end is None else min(piece, end - offset))
             if not chunk:
                 if end is None:
@@ -88,7 +91,9 @@ class Bodies:
             if not sent.status:
                 await _begin(head, send, sent)
             offset += len(chunk)
+            began = time.monotonic()
             await send({"type": "http.response.body", "body": chunk, "more_body": end is None or offset < end})
+            slow = time.monotonic() - began > _SLOW
             sent.size += len(chunk)
             pieces += 1
             if pieces % _TURN == 0:
