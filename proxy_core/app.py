@@ -111,6 +111,7 @@ async def open_app(settings: Settings, *, metrics_folder: Path, readable_logs: b
         )
         stack.push_async_callback(fills.close)
         blobs = Blobs(index, folder.blobs, fills, upstreams, pauses, clock=time.time, read=reads.blob)
+        stack.push_async_callback(blobs.close)
         listings = Listings(index, upstreams, pauses, clock=time.time)
         stack.push_async_callback(listings.close)
 

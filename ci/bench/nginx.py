@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from ci.bench.images import MANIFEST_TYPE
+from ci.bench.images import MANIFEST_TYPE, Blob, Image
 from ci.bench.processes import Started, running
 
 BINARY = "nginx"
@@ -104,6 +104,10 @@ class Upstream:
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.ports[name]}"
+
+    def blob(self, image: Image, blob: Blob) -> Path:
+        """The file that it serves for a blob."""
+        return self.tree / "v2" / image.repository / "blobs" / blob.digest
 
     def requests(self, name: str) -> list[str]:
         """What `name` has asked so far: lines of method, status, body bytes and path."""

@@ -9,6 +9,7 @@ from proxy_core.cache.failures import as_answer
 from proxy_core.cache.filling.fills import Fills
 from proxy_core.cache.filling.readers import BlobReader, FillingBlob
 from proxy_core.cache.filling.source import BlobSource, Order
+from proxy_core.cache.flights import Flights
 from proxy_core.cache.manifests import ABSENT_FOR, State
 from proxy_core.cache.memory import Memory
 from proxy_core.cache.pauses import Pauses
@@ -91,6 +92,7 @@ class Blobs:
         self._read = read
         self._claims: Memory[tuple[Image, Digest], int] = Memory(_REMEMBERED)
         self._absent: Memory[tuple[Image, Digest], tuple[float, RegistryError]] = Memory(_REMEMBERED)
+        self._claiming: Flights[int | None] = Flights()
 
     async def open(self, image: Image, digest: Digest) -> OpenBlob:
         """The blob, to read from any offset.
@@ -132,16 +134,21 @@ class Blobs:
         self._claims.clear()
         self._absent.clear()
 
+    async def close(self) -> None:
+        await self._claiming.close()
+
     async def _claim(self, image: Image, digest: Digest) -> int | None:
         """The size of a blob that the image has a claim to, where it is known."""
-        key = (image, digest)
-        if (size := self._claims.get(key)) is not None:
+        if (size := self._claims.get((image, digest))) is not None:
             return size
+        return await self._claiming.join((image, digest), lambda: self._look_for_claim(image, digest))
+
+    async def _look_for_claim(self, image: Image, digest: Digest) -> int | None:
         size = await self._index.blob_size(image, digest)
         if size is None:
             size = await self._ask_for_claim(image, digest)
         if size is not None:
-            self._claims.put(key, size)
+            self._claims.put((image, digest), size)
         return size
 
     async def _ask_for_claim(self, image: Image, digest: Digest) -> int | None:

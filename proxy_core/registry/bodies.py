@@ -14,7 +14,7 @@ from proxy_core.registry.replies import HeaderList, Receive, Send
 #: How much is read and sent at a time: large pieces cost less time, and memory for each body that is under way.
 _LARGEST: Final = 256 * 1024
 _SMALLEST: Final = 64 * 1024
-_ALL_TOGETHER: Final = 4 * 1024 * 1024
+_ALL_TOGETHER: Final = 2 * 1024 * 1024
 #: After so many pieces the others have their turn, and it is heard whether the client has left: sending to one who has
 #: takes no time at all.
 _TURN: Final = 8
@@ -90,11 +90,14 @@ class Bodies:
                 raise UpstreamBroken("The blob ends before the size that was told for it.", "Pull again.")
             if not sent.status:
                 await _begin(head, send, sent)
-            offset += len(chunk)
+            size = len(chunk)
+            offset += size
             began = time.monotonic()
-            await send({"type": "http.response.body", "body": chunk, "more_body": end is None or offset < end})
+            sending = send({"type": "http.response.body", "body": chunk, "more_body": end is None or offset < end})
+            del chunk  # the server has its own copy by now, and a slow client may take its time
+            await sending
             slow = time.monotonic() - began > _SLOW
-            sent.size += len(chunk)
+            sent.size += size
             pieces += 1
             if pieces % _TURN == 0:
                 await asyncio.sleep(0)

@@ -1,6 +1,6 @@
 """Figures of a blob that nobody has seen: one client, and a crowd at once."""
 
-from ci.bench import load, pulls
+from ci.bench import load, machine, pulls
 from ci.bench.bench import Bench, rotated
 from ci.bench.images import Image
 from ci.bench.results import Figure, Sample, Samples, detail, ratio_goal, value_goal, worst_goal
@@ -46,6 +46,7 @@ def _pull_new(bench: Bench, server: Running, image: Image, clients: int) -> Samp
     """`clients` pull the image's new layer at once, each once; afterwards its bytes are checked."""
     faults = pulls.pull_manifest(server, image)
     layer = image.layers[0]
+    machine.recycle_memory(bench.upstream.blob(image, layer))
     server.reset_peaks()
     before = len(bench.upstream.requests(server.name))
     command = bench.client.command(
