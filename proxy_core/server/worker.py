@@ -24,6 +24,7 @@ from proxy_core.settings import Settings
 _BACKLOG: Final = 4096
 _MOST_CONNECTIONS: Final = 16_384
 _HEADER_SECONDS: Final = 30  # for a request's headers, and for which a connection may idle
+_BUFFER: Final = 256 * 1024  # bytes of a request's headers, and that wait for a slow client in the server itself
 _TURN: Final = 0.0005  # seconds that a thread keeps the interpreter; of the usual 5 ms a first byte would be late
 
 
@@ -74,7 +75,7 @@ def _server(app: App, settings: Settings) -> Server:
         port=settings.server.port,
         interface=Interfaces.ASGINL,
         http=HTTPModes.auto if tls else HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=_HEADER_SECONDS * 1000),
+        http1_settings=HTTP1Settings(header_read_timeout=_HEADER_SECONDS * 1000, max_buffer_size=_BUFFER),
         websockets=False,
         backlog=_BACKLOG,
         backpressure=_MOST_CONNECTIONS,
